@@ -61,6 +61,9 @@ mod deadlock;
 mod descriptors;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod identity;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod locks;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
@@ -77,10 +80,17 @@ mod real;
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod signals;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod sleep;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 pub(crate) mod system;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 #[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
 mod threads;
+pub(crate) mod trap;
+#[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
+#[expect(unreachable_pub, reason = "they are exported as symbols of the C library")]
+mod unanswered;
 #[cfg(all(
     target_os = "linux",
     target_env = "gnu",

@@ -28,6 +28,7 @@ use crate::engine::record::deviations::Recorded;
 use crate::engine::record::trace::KeptTrace;
 use crate::engine::steps;
 use crate::engine::{MachineId, Name};
+use crate::interpose::trap::Trap;
 use crate::outcome::{Keep, Outcome};
 use crate::panic_message::panic_message;
 use crate::sim::PlanActivity;
@@ -146,6 +147,7 @@ fn on_thread(
     engine.seed_thread();
     // This happens before the spec is built, whose code may make system calls.
     guest_support::install(engine.run);
+    let _trap = Trap::set();
     let mut outcome = match catch_unwind(AssertUnwindSafe(spec)) {
         Ok(spec) => match spec.mistakes() {
             mistakes if mistakes.is_empty() => run_installed_spec(&engine, spec, seed, keep),

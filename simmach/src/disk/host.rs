@@ -5,6 +5,8 @@ use std::sync::OnceLock;
 
 use rustix::fs::{CWD, FileType, StatxFlags};
 
+use crate::engine::context;
+
 /// Folders that each machine has for itself. What the host has there is not seen.
 const OWN: [&str; 4] = ["/tmp", "/var", "/run", "/dev/shm"];
 /// The home and working folder of each machine.
@@ -69,15 +71,15 @@ pub(crate) fn is_within(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
-/// The real files of the host. Calls go to the kernel, and not to the functions that a run answers.
+/// The real files of the host. Calls are made as if outside the run, which would answer them.
 #[derive(Debug)]
 pub(crate) struct RealHost;
 
 impl Host for RealHost {
     fn kind(&self, path: &[u8]) -> Option<HostKind> {
-        let found =
-            rustix::fs::statx(CWD, path, rustix::fs::AtFlags::SYMLINK_NOFOLLOW, StatxFlags::TYPE)
-                .ok()?;
+        let flags = rustix::fs::AtFlags::SYMLINK_NOFOLLOW;
+        let found = context::outside(|| rustix::fs::statx(CWD, path, flags, StatxFlags::TYPE));
+        let found = found.ok()?;
         Some(match FileType::from_raw_mode(found.stx_mode.into()) {
             FileType::Directory => HostKind::Folder,
             FileType::Symlink => HostKind::Link,
@@ -86,23 +88,27 @@ impl Host for RealHost {
     }
 
     fn target(&self, path: &[u8]) -> Option<Vec<u8>> {
-        rustix::fs::readlink(path, Vec::new()).ok().map(std::ffi::CString::into_bytes)
+        let target = context::outside(|| rustix::fs::readlink(path, Vec::new()));
+        target.ok().map(std::ffi::CString::into_bytes)
     }
 
     fn view(&self) -> &HostView {
         static VIEW: OnceLock<HostView> = OnceLock::new();
-        VIEW.get_or_init(|| {
-            // The program's own folder, for its debug information and what was built beside it, and that of its sources.
-            let program = rustix::fs::readlink("/proc/self/exe", Vec::new()).ok();
-            let program = program.map(|path| path_of(&path.into_bytes()));
-            let program = program.as_deref().and_then(Path::parent);
-            let folder = rustix::process::getcwd(Vec::new()).ok();
-            let folder = folder.map(|path| path_of(&path.into_bytes()));
-            let shown: Vec<&Path> = program.into_iter().chain(folder.as_deref()).collect();
-            let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
-            HostView::new(home.as_deref(), &shown)
-        })
+        VIEW.get_or_init(|| context::outside(find_view))
     }
+}
+
+/// Finds out which of the host's files machines see.
+fn find_view() -> HostView {
+    // The program's own folder, for its debug information and what was built beside it, and that of its sources.
+    let program = rustix::fs::readlink("/proc/self/exe", Vec::new()).ok();
+    let program = program.map(|path| path_of(&path.into_bytes()));
+    let program = program.as_deref().and_then(Path::parent);
+    let folder = rustix::process::getcwd(Vec::new()).ok();
+    let folder = folder.map(|path| path_of(&path.into_bytes()));
+    let shown: Vec<&Path> = program.into_iter().chain(folder.as_deref()).collect();
+    let home = std::env::var_os("HOME").map(std::path::PathBuf::from);
+    HostView::new(home.as_deref(), &shown)
 }
 
 fn path_of(bytes: &[u8]) -> std::path::PathBuf {

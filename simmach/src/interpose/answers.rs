@@ -101,6 +101,13 @@ pub(super) fn refuse(what: ForbiddenCall) -> bool {
     is_here() && try_with(|engine| engine.refuse(what)).unwrap_or(false)
 }
 
+/// Keeps the description of a failed call for the report.
+#[cfg(target_os = "linux")]
+#[cold]
+pub(super) fn record_failed_call(code: i32, text: impl FnOnce() -> String) {
+    try_with(|engine| engine.call_failed(code, text()));
+}
+
 /// Whether the running code may start threads or processes. If so, the descriptors that it creates are real.
 #[cfg(target_os = "linux")]
 pub(super) fn are_threads_or_processes_allowed() -> bool {

@@ -5,20 +5,20 @@
 //! priority run. If the constructor of another library calls such a function earlier, it is found on that call. Outside a
 //! run, libc's functions are called directly, so that time comes from the vDSO.
 
-use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
+use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::ptr;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::Duration;
 
-use libc::{clockid_t, cpu_set_t, pid_t, size_t, ssize_t, time_t, timespec, timeval, timezone};
+use libc::{clockid_t, size_t, ssize_t, time_t, timespec, timeval, timezone};
 
-use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::answers::{self, ClockKind, WaitMode};
 use crate::interpose::real::Real;
 use crate::interpose::system::{Answer, Errno};
 use crate::interpose::{
-    deadlock, descriptors, locks, name_lookup, processes, signals, system, threads,
+    deadlock, descriptors, identity, locks, name_lookup, processes, signals, sleep, system,
+    threads, unanswered,
 };
 
 /// Interval at which a wait in real time checks whether a thread that could end it is still alive.
@@ -29,21 +29,12 @@ static CLOCK_GETTIME: Real<unsafe extern "C" fn(clockid_t, *mut timespec) -> c_i
 static GETTIMEOFDAY: Real<unsafe extern "C" fn(*mut timeval, *mut timezone) -> c_int> =
     Real::named(c"gettimeofday");
 static TIME: Real<unsafe extern "C" fn(*mut time_t) -> time_t> = Real::named(c"time");
-static NANOSLEEP: Real<unsafe extern "C" fn(*const timespec, *mut timespec) -> c_int> =
-    Real::named(c"nanosleep");
-static CLOCK_NANOSLEEP: Real<
-    unsafe extern "C" fn(clockid_t, c_int, *const timespec, *mut timespec) -> c_int,
-> = Real::named(c"clock_nanosleep");
 static GETRANDOM: Real<unsafe extern "C" fn(*mut c_void, size_t, c_uint) -> ssize_t> =
     Real::named(c"getrandom");
 static GETENTROPY: Real<unsafe extern "C" fn(*mut c_void, size_t) -> c_int> =
     Real::named(c"getentropy");
-static SYSCALL: Real<unsafe extern "C" fn(c_long, ...) -> c_long> = Real::named(c"syscall");
-static SYSCONF: Real<unsafe extern "C" fn(c_int) -> c_long> = Real::named(c"sysconf");
-static SCHED_GETAFFINITY: Real<unsafe extern "C" fn(pid_t, size_t, *mut cpu_set_t) -> c_int> =
-    Real::named(c"sched_getaffinity");
-static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
-    Real::named(c"gethostname");
+pub(super) static SYSCALL: Real<unsafe extern "C" fn(c_long, ...) -> c_long> =
+    Real::named(c"syscall");
 
 /// Runs before `main` and before constructors without a priority. Priorities up to 100 are reserved for the implementation,
 /// which does not use them in a program.
@@ -54,42 +45,37 @@ static FIND_ALL: extern "C" fn() = {
         CLOCK_GETTIME.find();
         GETTIMEOFDAY.find();
         TIME.find();
-        NANOSLEEP.find();
-        CLOCK_NANOSLEEP.find();
         GETRANDOM.find();
         GETENTROPY.find();
         SYSCALL.find();
-        SYSCONF.find();
-        SCHED_GETAFFINITY.find();
-        GETHOSTNAME.find();
         descriptors::find_all();
+        identity::find_all();
         locks::find_all();
         processes::find_all();
+        sleep::find_all();
         threads::find_all();
     }
     find_all
 };
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 18] {
+pub(super) fn defined() -> [*const (); 16] {
     [
         locks::defined as *const (),
         processes::defined as *const (),
         descriptors::defined as *const (),
+        identity::defined as *const (),
         name_lookup::defined as *const (),
         clock_gettime as *const (),
         gettimeofday as *const (),
         time as *const (),
-        nanosleep as *const (),
-        clock_nanosleep as *const (),
         getrandom as *const (),
         getentropy as *const (),
         syscall as *const (),
         threads::defined as *const (),
         signals::defined as *const (),
-        sysconf as *const (),
-        sched_getaffinity as *const (),
-        gethostname as *const (),
+        sleep::defined as *const (),
+        unanswered::defined as *const (),
         ptr::from_ref(&FIND_ALL).cast(),
     ]
 }
@@ -99,9 +85,13 @@ pub(super) fn errno() -> c_int {
     unsafe { *libc::__errno_location() }
 }
 
-pub(super) fn fail(errno: c_int) -> c_int {
+pub(super) fn set_errno(errno: c_int) {
     // SAFETY: the C library returns a pointer to the thread's `errno`, which is valid as long as the thread runs.
     unsafe { *libc::__errno_location() = errno };
+}
+
+pub(super) fn fail(errno: c_int) -> c_int {
+    set_errno(errno);
     -1
 }
 
@@ -197,63 +187,6 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     now
 }
 
-/// In a run it returns at once, and the run fails. It does not return an error, since std panics on errors.
-///
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
-    if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
-    {
-        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
-        calls.sleep(to_duration(unsafe { *time }));
-        return 0;
-    }
-    if answers::refuse(ForbiddenCall::Sleep) {
-        return 0;
-    }
-    match NANOSLEEP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
-        Some(real) => unsafe { real(time, rest) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// As [`nanosleep`].
-///
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn clock_nanosleep(
-    clock: clockid_t,
-    flags: c_int,
-    time: *const timespec,
-    rest: *mut timespec,
-) -> c_int {
-    if let Some(calls) = system::calls().filter(|calls| calls.is_on_own_thread() && !time.is_null())
-    {
-        // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
-        let given = to_duration(unsafe { *time });
-        let time = match (flags & libc::TIMER_ABSTIME, kind_of(clock)) {
-            (0, _) => given,
-            (_, Some(kind)) => given.saturating_sub(answers::peek_clock(kind)),
-            (_, None) => return libc::EINVAL,
-        };
-        calls.sleep(time);
-        return 0;
-    }
-    if answers::refuse(ForbiddenCall::Sleep) {
-        return 0;
-    }
-    match CLOCK_NANOSLEEP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
-        Some(real) => unsafe { real(clock, flags, time, rest) },
-        None => libc::ENOSYS,
-    }
-}
-
 /// # Safety
 ///
 /// The same as for the C function.
@@ -341,6 +274,10 @@ pub unsafe extern "C" fn syscall(
         _ => unsafe {
             let arguments = [a, b, c, d, e, f];
             descriptors::call_by_number(number, arguments)
+                .or_else(|| sleep::call_by_number(number, arguments))
+                .or_else(|| identity::call_by_number(number, arguments))
+                .or_else(|| signals::call_by_number(number, arguments))
+                .or_else(|| unanswered::call_by_number(number, arguments))
                 .unwrap_or_else(|| pass_on(number, arguments))
         },
     }
@@ -491,64 +428,4 @@ pub(super) fn real_deadline(clock: clockid_t, time: Duration) -> timespec {
 
 fn has_timed_out(result: c_long) -> bool {
     result == -1 && errno() == libc::ETIMEDOUT
-}
-
-/// In a run, returns one processor, since a run has one thread. std would limit a larger number to that of the control
-/// group.
-///
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
-    let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
-    if asks_processors && answers::is_here() {
-        return 1;
-    }
-    match SYSCONF.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
-        Some(real) => unsafe { real(name) },
-        None => fail(libc::ENOSYS).into(),
-    }
-}
-
-/// As [`sysconf`]: in a run the calling thread may use the first processor only.
-///
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int {
-    if pid == 0 && size > 0 && !set.is_null() && answers::is_here() {
-        // SAFETY: the pointer is not null, and valid for writes of `size` bytes, at least one, as guaranteed by the caller.
-        unsafe {
-            ptr::write_bytes(set.cast::<u8>(), 0, size);
-            if cfg!(target_endian = "little") {
-                set.cast::<u8>().write(1);
-            } else {
-                set.cast::<u8>().add(size_of::<c_long>().min(size) - 1).write(1);
-            }
-        }
-        return 0;
-    }
-    match SCHED_GETAFFINITY.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
-        Some(real) => unsafe { real(pid, size, set) },
-        None => fail(libc::ENOSYS),
-    }
-}
-
-/// # Safety
-///
-/// The same as for the C function.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
-    // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
-    match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
-        (Some(true), _) => 0,
-        (Some(false), _) => fail(libc::ENAMETOOLONG),
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
-        (None, Some(real)) => unsafe { real(name, length) },
-        (None, None) => fail(libc::ENOSYS),
-    }
 }

@@ -11,6 +11,8 @@ use rustix::fd::{AsFd, BorrowedFd};
 use rustix::fs::{CWD, Mode, OFlags, RawDir, openat};
 use rustix::io::read;
 
+use crate::engine::context;
+
 /// A thread, from its `stat` file.
 struct Thread<'a> {
     number: &'a str,
@@ -20,6 +22,10 @@ struct Thread<'a> {
 
 /// Whether another thread of this process may act by itself. False if `/proc` cannot be read.
 pub(super) fn can_another_act() -> bool {
+    context::outside(is_any_active)
+}
+
+fn is_any_active() -> bool {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let Ok(folder) = openat(CWD, c"/proc/self/task", flags, Mode::empty()) else { return false };
     let mut buffer = [MaybeUninit::uninit(); 4 << 10];

@@ -3,16 +3,34 @@
 use std::arch::asm;
 use std::ffi::c_long;
 
-use crate::interpose::linux::fail;
+use crate::interpose::linux::{SYSCALL, fail, pass_on};
 
-/// Makes a system call. Returns -1 and sets `errno` on an error, as `syscall` does.
+/// Makes a system call: through the C library if its function was looked up, since a run would trap the instruction. Returns
+/// -1 and sets `errno` on an error, as `syscall` does.
+///
+/// # Safety
+///
+/// The same as for the system call.
+#[inline]
+pub(super) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
+    // SAFETY: guaranteed by the caller.
+    unsafe {
+        if SYSCALL.is_found() {
+            pass_on(number, arguments)
+        } else {
+            by_instruction(number, arguments)
+        }
+    }
+}
+
+/// Makes a system call by an instruction of its own. Returns -1 and sets `errno` on an error.
 ///
 /// # Safety
 ///
 /// The same as for the system call.
 #[cfg(target_arch = "x86_64")]
 #[inline]
-pub(super) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
+pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     let result: c_long;
     // SAFETY: guaranteed by the caller. The kernel changes these registers only.
     unsafe {
@@ -33,14 +51,14 @@ pub(super) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_
     to_c(result)
 }
 
-/// Makes a system call. Returns -1 and sets `errno` on an error, as `syscall` does.
+/// Makes a system call by an instruction of its own. Returns -1 and sets `errno` on an error.
 ///
 /// # Safety
 ///
 /// The same as for the system call.
 #[cfg(target_arch = "aarch64")]
 #[inline]
-pub(super) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
+pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     let result: c_long;
     // SAFETY: guaranteed by the caller. The kernel changes this register only.
     unsafe {
@@ -66,9 +84,9 @@ pub(super) unsafe fn call(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_
 /// The same as for the system call.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline]
-pub(super) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
+pub(super) unsafe fn by_instruction(number: c_long, arguments: [c_long; 6]) -> c_long {
     // SAFETY: guaranteed by the caller.
-    unsafe { crate::interpose::linux::pass_on(number, arguments) }
+    unsafe { pass_on(number, arguments) }
 }
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]

@@ -45,6 +45,13 @@ impl<F: Copy> Real<F> {
         Some(unsafe { std::mem::transmute_copy::<*mut c_void, F>(&address) })
     }
 
+    /// Whether the function was looked up, and the library has it.
+    #[cfg(target_os = "linux")]
+    #[inline(always)]
+    pub(super) fn is_found(&self) -> bool {
+        !self.address.load(Ordering::Relaxed).is_null()
+    }
+
     #[cold]
     pub(super) fn find(&self) -> *mut c_void {
         let address = self.find_version().unwrap_or_else(|| {

@@ -3,21 +3,27 @@
 //!
 //! They are recorded for the whole OS process, not for each run, since libraries such as tokio register a handler once.
 
-use std::ffi::c_int;
+use std::ffi::{c_int, c_long};
 use std::mem;
+use std::ptr;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU64, AtomicUsize};
 
-use libc::{sigaction, sighandler_t};
+use libc::{sigaction, sighandler_t, sigset_t};
 
 use crate::interpose::answers;
-use crate::interpose::linux::fail;
+use crate::interpose::linux::{fail, pass_on};
 use crate::interpose::real::Real;
 
-static SIGACTION: Real<unsafe extern "C" fn(c_int, *const sigaction, *mut sigaction) -> c_int> =
-    Real::named(c"sigaction");
+pub(super) static SIGACTION: Real<
+    unsafe extern "C" fn(c_int, *const sigaction, *mut sigaction) -> c_int,
+> = Real::named(c"sigaction");
 static SIGNAL: Real<unsafe extern "C" fn(c_int, sighandler_t) -> sighandler_t> =
     Real::named(c"signal");
+static PTHREAD_SIGMASK: Real<unsafe extern "C" fn(c_int, *const sigset_t, *mut sigset_t) -> c_int> =
+    Real::named(c"pthread_sigmask");
+static SIGPROCMASK: Real<unsafe extern "C" fn(c_int, *const sigset_t, *mut sigset_t) -> c_int> =
+    Real::named(c"sigprocmask");
 
 /// Number of Linux's signals plus one, since signals are numbered from 1.
 const SIGNALS: usize = 65;
@@ -35,8 +41,13 @@ struct Recorded {
 }
 
 /// The functions defined here.
-pub(super) fn defined() -> [*const (); 2] {
-    [sigaction_here as *const (), signal as *const ()]
+pub(super) fn defined() -> [*const (); 4] {
+    [
+        sigaction_here as *const (),
+        signal as *const (),
+        pthread_sigmask as *const (),
+        sigprocmask as *const (),
+    ]
 }
 
 fn find(signal: c_int) -> Option<&'static Recorded> {
@@ -142,4 +153,77 @@ pub unsafe extern "C" fn signal(signal: c_int, handler: sighandler_t) -> sighand
     let before = recorded.get();
     recorded.set(&sigaction { sa_sigaction: handler, sa_flags: libc::SA_RESTART, ..before });
     before.sa_sigaction
+}
+
+/// Returns the set without `SIGSYS`, by which the kernel hands system calls to a run. If that signal were blocked, it would end
+/// the OS process.
+///
+/// # Safety
+///
+/// `set` must be null or valid for reads of a set of signals.
+unsafe fn without_trap(set: *const sigset_t) -> Option<sigset_t> {
+    if set.is_null() || !answers::is_here() {
+        return None;
+    }
+    // SAFETY: guaranteed by the caller; the pointer is not null.
+    let mut set = unsafe { *set };
+    // SAFETY: the set is valid.
+    unsafe { libc::sigdelset(&raw mut set, libc::SIGSYS) };
+    Some(set)
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn pthread_sigmask(
+    how: c_int,
+    new: *const sigset_t,
+    old: *mut sigset_t,
+) -> c_int {
+    // SAFETY: guaranteed by the caller.
+    let changed = unsafe { without_trap(new) };
+    let new = changed.as_ref().map_or(new, ptr::from_ref);
+    match PTHREAD_SIGMASK.function() {
+        // SAFETY: guaranteed by the caller, and the changed set is valid.
+        Some(real) => unsafe { real(how, new, old) },
+        None => libc::ENOSYS,
+    }
+}
+
+/// # Safety
+///
+/// The same as for the C function.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn sigprocmask(
+    how: c_int,
+    new: *const sigset_t,
+    old: *mut sigset_t,
+) -> c_int {
+    // SAFETY: guaranteed by the caller.
+    let changed = unsafe { without_trap(new) };
+    let new = changed.as_ref().map_or(new, ptr::from_ref);
+    match SIGPROCMASK.function() {
+        // SAFETY: guaranteed by the caller, and the changed set is valid.
+        Some(real) => unsafe { real(how, new, old) },
+        None => fail(libc::ENOSYS),
+    }
+}
+
+/// Handles a change of the blocked signals by number, whose sets have one word.
+///
+/// # Safety
+///
+/// The same as for the system call.
+pub(super) unsafe fn call_by_number(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
+    let [_, new, _, size, ..] = arguments;
+    if number != libc::SYS_rt_sigprocmask || new == 0 || size != 8 || !answers::is_here() {
+        return None;
+    }
+    // SAFETY: the pointer is not null, and valid for reads of the size, as guaranteed by the caller.
+    let set = unsafe { *(new as *const u64) } & !(1 << (libc::SIGSYS - 1));
+    let mut changed = arguments;
+    changed[1] = (&raw const set).expose_provenance() as c_long;
+    // SAFETY: guaranteed by the caller, except for the set, which outlives the call.
+    Some(unsafe { pass_on(number, changed) })
 }

@@ -13,6 +13,7 @@ use crate::engine::failure::refusals::ForbiddenCall;
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::Routine;
+use crate::interpose::trap::Trap;
 use crate::interpose::{answers, system};
 
 type Start = extern "C-unwind" fn(*mut c_void) -> *mut c_void;
@@ -161,6 +162,7 @@ unsafe fn keep_name(thread: pthread_t, name: *const c_char) {
 extern "C-unwind" fn run_routine(routine: *mut c_void) -> *mut c_void {
     // SAFETY: `pthread_create` created it for this thread alone.
     let routine = unsafe { Box::from_raw(routine.cast::<Routine>()) };
+    let _trap = Trap::set();
     routine.call()
 }
 

@@ -146,7 +146,8 @@ fn start_of(folder: c_int, path: &[u8]) -> Answer<Option<Start>> {
 
 /// The path of a folder of the host that is open.
 fn real_path(descriptor: c_int) -> Answer<Vec<u8>> {
-    let found = rustix::fs::readlink(format!("/proc/self/fd/{descriptor}"), Vec::new());
+    let link = format!("/proc/self/fd/{descriptor}");
+    let found = context::outside(|| rustix::fs::readlink(link, Vec::new()));
     let path = found.map_err(|_| Errno(libc::EBADF))?.into_bytes();
     if path.starts_with(b"/") { Ok(path) } else { Err(Errno(libc::ENOTDIR)) }
 }

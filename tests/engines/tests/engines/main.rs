@@ -5,7 +5,10 @@
 
 #![cfg(target_os = "linux")]
 
+mod fjall;
+mod lmdb;
 mod redb;
+mod sled;
 mod sqlite;
 
 use std::cell::Cell;

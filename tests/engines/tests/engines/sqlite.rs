@@ -68,3 +68,9 @@ async fn sqlite_delete_extra_keeps_what_it_acknowledged(sim: Sim) -> simmach::Re
 async fn sqlite_off_is_found_to_lose(sim: Sim) -> simmach::Result {
     lose_power(sim, Sqlite { journal_mode: "DELETE", synchronous: "OFF" }).await
 }
+
+/// The folder is not synced after the journal is deleted, so the last commit may be rolled back, as SQLite documents.
+#[sim_test(seeds = 300, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
+async fn sqlite_delete_full_is_found_to_lose_its_last_commit(sim: Sim) -> simmach::Result {
+    lose_power(sim, Sqlite { journal_mode: "DELETE", synchronous: "FULL" }).await
+}

@@ -1,0 +1,50 @@
+//! Tests of fjall on machines that lose power.
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use simmach::{Sim, sim_test};
+
+use crate::{Engine, lose_power};
+
+#[derive(Clone, Copy)]
+struct Fjall(PersistMode);
+
+pub(crate) struct Opened {
+    database: Database,
+    records: Keyspace,
+    mode: PersistMode,
+}
+
+impl Engine for Fjall {
+    type Database = Opened;
+
+    fn open(self) -> Opened {
+        let database = Database::builder("records.fjall").worker_threads(1).open();
+        let database = database.expect("the database can be opened");
+        let records = database.keyspace("records", KeyspaceCreateOptions::default);
+        Opened { database, records: records.expect("the keyspace can be opened"), mode: self.0 }
+    }
+
+    fn add(opened: &Opened, number: u64) -> Box<dyn FnOnce() + '_> {
+        let payload = vec![number as u8; 900];
+        opened.records.insert(number.to_be_bytes(), payload).expect("the record is inserted");
+        Box::new(|| opened.database.persist(opened.mode).expect("the record is persisted"))
+    }
+
+    fn records(self) -> Vec<u64> {
+        let opened = self.open();
+        let number = |key: &[u8]| u64::from_be_bytes(key.try_into().expect("a key has 8 bytes"));
+        let rows = opened.records.iter();
+        rows.map(|row| number(&row.key().expect("the record can be read"))).collect()
+    }
+}
+
+#[sim_test(seeds = 100, check = true, machines("db" => std::future::pending::<()>))]
+async fn fjall_sync_all_keeps_what_it_acknowledged(sim: Sim) -> simmach::Result {
+    lose_power(sim, Fjall(PersistMode::SyncAll)).await
+}
+
+/// `Buffer` promises nothing, so the test above does not pass only because nothing is ever lost.
+#[sim_test(seeds = 40, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
+async fn fjall_buffer_is_found_to_lose(sim: Sim) -> simmach::Result {
+    lose_power(sim, Fjall(PersistMode::Buffer)).await
+}
