@@ -1,4 +1,4 @@
-//! The inventory cluster, run once in a simulation or in the real world:
+//! Runs the inventory cluster once, in a simulation or for real:
 //! `cargo run --release --example inventory -- --help`.
 
 use std::env;

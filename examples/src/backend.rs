@@ -1,9 +1,12 @@
-//! A backend: answers clients from its own store, and commits their changes to the log.
+//! A backend: it answers clients from its own store, and commits their changes to the log.
 //!
-//! *Buggy*: a command is decided from the own store; its events are applied there first, then committed.
+//! *Buggy*: the backend decides a command from its store. It applies the events to the store first,
+//! then commits them.
 //!
-//! *Fixed*: a command is decided from the own store and committed; the log rejects it if the store was out of date. The store
-//! is written from the log only, so it may be lost or fall behind without harm. A count first catches up with the log.
+//! *Fixed*: the backend decides a command from its store and commits the decision. If the store was
+//! out of date, the log rejects the commit. Only events from the log are written to the store, so
+//! the store may be lost or fall behind without harm. Before it counts items, the backend catches
+//! up with the log.
 
 mod buggy;
 mod fixed;

@@ -1,10 +1,10 @@
-//! A client of the inventory: knows the gateways, and finds one that answers.
+//! A client of the inventory, which finds a gateway that answers.
 //!
-//! *Buggy*: each gateway is tried twice and then treated as down for 15 s; when all are down, the request fails. To the cluster
-//! each try is a separate request.
+//! *Buggy*: the client tries each gateway twice, then treats it as down for 15 s. When all gateways
+//! are down, the request fails. The cluster sees each try as a separate request.
 //!
-//! *Fixed*: gateways are asked in turn until one answers, up to a time limit. A request has an identifier, by which the
-//! cluster recognises it through any gateway.
+//! *Fixed*: the client asks the gateways in turn until one answers, up to a time limit. The cluster
+//! recognizes a repeated request by its ID, through any gateway.
 
 use std::io;
 use std::time::Duration;
@@ -30,7 +30,7 @@ const DOWN: Duration = Duration::from_secs(15);
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 const LIMIT: Duration = Duration::from_secs(180);
 
-/// A client's handle of the inventory, which is reached through gateways.
+/// A client's handle to the inventory, which it reaches through gateways.
 #[derive(Debug)]
 pub struct Inventory {
     version: Version,

@@ -1,13 +1,16 @@
-//! The commit log: all events, in order. Backends build their projections from it.
+//! The commit log: all events, in order. Backends build their stores from it.
 //!
-//! *Buggy*: a commit goes to a buffer in memory and is acknowledged; the buffer is stored every half second. Every commit is
-//! accepted.
+//! *Buggy*: the log acknowledges a commit when it is in a buffer in memory, and stores the buffer
+//! every half second. It accepts every commit.
 //!
-//! *Fixed*: a commit is one transaction, which is durable before it is acknowledged. A commit names the log position that it
-//! was decided at; if the log has grown since, it is rejected and must be decided again. So two backends cannot give away the
-//! same item, and none refuses what another has made possible. A commit also names the client's request: a repeated
-//! request gets the same answer again. Refusals are remembered too, so that a request that was refused through one gateway
-//! cannot be carried out through another later.
+//! *Fixed*: a commit is one transaction, which is durable before the log acknowledges it. A commit
+//! contains the log position at which it was decided. If the log has grown since, the commit is
+//! rejected and the command must be decided again. So no two backends can move the same item, and
+//! no backend refuses a command because its store is stale.
+//!
+//! A commit also contains the ID of the client's request: a repeated request gets the same answer.
+//! The log stores refusals too, so that no gateway carries out a request that another gateway has
+//! refused.
 
 mod buffered;
 mod durable;

@@ -1,4 +1,5 @@
-//! Decides commands by what is in stock: into events or a refusal. Pure functions.
+//! Pure functions that decide a command, given the quantities in stock. The result is a list of
+//! events or a refusal.
 
 use std::fmt;
 
@@ -9,7 +10,7 @@ use crate::event::{Event, Location, Quantity};
 /// The outcome of a command.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Decision {
-    /// The command is carried out by these events, which may be none.
+    /// The command is carried out by these events; the list may be empty.
     Accepted(Vec<Event>),
     /// The command cannot be carried out.
     Refused(Refusal),
@@ -34,7 +35,7 @@ pub enum Refusal {
 }
 
 impl Decision {
-    /// Decides to add `quantity` items at a location that has `there`.
+    /// Decides whether to add `quantity` items at a location that has `there` items.
     pub fn to_add(location: Location, quantity: Quantity, there: Quantity) -> Self {
         if quantity == 0 {
             return Self::Accepted(Vec::new());

@@ -1,15 +1,16 @@
 //! An event-sourced inventory in a cluster: the example of simmach.
 //!
-//! A commit log holds all events, in order. Backends keep a projection of them in their own store, answer clients from it,
-//! and commit the clients' changes to the log. A bot moves one item round a ring of locations and counts the items at the
-//! end: there must be one.
+//! A commit log holds all events, in order. Each backend keeps a store that it builds from the
+//! events, answers clients from the store, and commits the clients' changes to the log. A bot moves
+//! one item round a ring of locations. At the end it counts the items: there must be one.
 //!
-//! There are two [`Version`]s. The *buggy* one has three bugs: the log acknowledges commits that are only in memory, a client
-//! repeats an unanswered request as a new one, and a backend decides by its own, possibly stale, store. In the *fixed* one
-//! the log decides everything; see [`commit_log`].
+//! There are two [`Version`]s. The *buggy* one has three bugs. The log acknowledges commits that
+//! are only in memory, a client repeats an unanswered request as a new one, and a backend decides
+//! from its own store, which may be stale. In the *fixed* one the log decides everything; see
+//! [`commit_log`].
 //!
-//! Only [`scenario`] knows the simulation, and only [`real`] knows real processes. The services use the modules of simmach
-//! that mirror tokio's.
+//! Only [`scenario`] uses the simulation, and only [`real`] uses real processes. The services use
+//! simmach's modules that mirror those of tokio.
 
 mod backend;
 mod client;

@@ -1,7 +1,8 @@
 //! A backend's client of the commit log.
 //!
-//! The fixed version keeps a connection for the next request. An old connection may be dead, so a request that fails on it is
-//! sent again on a new one; every request to the fixed log may be repeated. The buggy version opens a connection each time.
+//! The fixed version keeps a connection for the next request. An old connection may be dead, so the
+//! client repeats a request that fails on one, on a new connection. This is safe: the fixed log
+//! accepts repeated requests. The buggy version opens a connection for each request.
 
 use std::io;
 use std::sync::{Mutex, PoisonError};

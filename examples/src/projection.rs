@@ -1,4 +1,4 @@
-//! The projection: copies the log's events into the backend's own store.
+//! Copies the log's events into the backend's store.
 
 use std::io;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::store::Stock;
 /// Pause between two downloads.
 const PAUSE: Duration = Duration::from_millis(100);
 
-/// Follows the log; never returns.
+/// Follows the log. This function never returns.
 pub(crate) async fn follow(version: Version, stock: &Stock, log: &LogClient) -> ! {
     loop {
         let followed = match version {

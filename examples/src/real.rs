@@ -1,7 +1,8 @@
-//! The same cluster outside the simulation: one process per machine, on loopback, with a folder as its disk.
+//! Runs the cluster outside the simulation: one process per machine, on loopback, with a folder as
+//! the machine's disk.
 //!
-//! The services are those of the simulation. While the bot works, one backend is stopped by SIGTERM and gets a new disk, and
-//! the other is killed and started again.
+//! The services are the same as in the simulation. While the bot works, one backend is stopped by
+//! SIGTERM and gets a new disk. The other backend is killed and started again.
 
 use std::io::{self, Read};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener as StdListener};

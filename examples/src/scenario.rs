@@ -8,7 +8,7 @@ use simmach::time::sleep;
 use crate::client::Inventory;
 use crate::{Version, Walk, backend, commit_log, mover};
 
-/// Where all services listen.
+/// The address that all services listen on.
 const LISTEN: &str = "0.0.0.0:443";
 
 /// The machine that the bot runs on.
@@ -38,7 +38,7 @@ pub fn cluster_over_3g(version: Version) -> Topology {
     )
 }
 
-/// The machines. In the buggy version TCP does not retransmit lost segments.
+/// The machines of the cluster. In the buggy version, TCP does not retransmit lost segments.
 fn machines(version: Version) -> Topology {
     let retransmit = match version {
         Version::Buggy => false,

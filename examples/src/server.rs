@@ -1,4 +1,4 @@
-//! A server of request and answer, which every service is: it runs until the stop signal.
+//! The server that all services use: it answers requests until the stop signal.
 
 use std::future::{Future, poll_fn};
 use std::io;
@@ -18,7 +18,7 @@ use simmach::time::{sleep, timeout};
 
 use crate::wire::Connection;
 
-/// Answers requests of one type.
+/// Handles requests of one type.
 pub(crate) trait Handler: Send + Sync + 'static {
     type Request: DeserializeOwned + Send + 'static;
     type Answer: Serialize + Send + Sync + 'static;
@@ -26,10 +26,11 @@ pub(crate) trait Handler: Send + Sync + 'static {
     fn handle(&self, request: Self::Request) -> impl Future<Output = Self::Answer> + Send;
 }
 
-/// A connection without a request for this long is closed: its client may have lost power.
+/// Connections that are idle for this long are closed, because the client may have lost power.
 const IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Serves connections at an address until the stop signal. Then it accepts no more, and finishes the current requests.
+/// Serves connections at an address until the stop signal. After the signal, it accepts no more
+/// connections and finishes the current requests.
 pub(crate) async fn serve<H: Handler>(handler: Arc<H>, address: &str) -> io::Result<()> {
     let stop = signal::token();
     let listener = TcpListener::bind(address).await?;

@@ -1,4 +1,4 @@
-//! A backend's own store: the quantity at each location, and the number of log events in it.
+//! A backend's store: the quantity at each location, and the number of log events in the store.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -11,10 +11,10 @@ use simmach::storage::{self, BoxedError, BytesDecode, BytesEncode, ReadTxn, Stor
 
 use crate::event::{Event, Location, Quantity};
 
-/// Table of quantities by location; 0 has no entry.
+/// Table of quantities by location. A location without items has no entry.
 const QUANTITY: &str = "quantity";
 
-/// Table with one entry, [`EVENTS`]: the number of events in the quantities.
+/// Table with one entry, [`EVENTS`]: the number of log events that the quantities include.
 const COUNTER: &str = "counter";
 const EVENTS: &str = "events";
 
@@ -26,7 +26,7 @@ pub(crate) struct Stock {
 /// The store's state at one moment.
 #[derive(Debug)]
 pub(crate) struct View {
-    /// Number of events in it.
+    /// Number of log events that the state includes.
     pub(crate) counter: u64,
     /// The quantity at each requested location.
     pub(crate) quantities: Vec<Quantity>,

@@ -9,14 +9,14 @@ use serde::{Deserialize, Serialize};
 use simmach::net::TcpStream;
 use tokio_util::codec::{Framed, LengthDelimitedCodec};
 
-/// Identifies a client's request, however often it is sent.
+/// Identifies a client's request. A repeated request has the same ID.
 ///
-/// A client has one request at a time, so a higher number supersedes the lower ones.
+/// A client sends one request at a time, so a higher number supersedes the lower ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RequestId {
-    /// The client, by a random number that it draws itself.
+    /// The client's random number, which it draws itself.
     pub client: u64,
-    /// The client's requests, counted from 1.
+    /// The number of the request, counted from 1 for each client.
     pub number: u64,
 }
 

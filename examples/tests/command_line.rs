@@ -1,10 +1,10 @@
-//! The example as a user runs it: its options, its output, and its exit status.
+//! Runs the example as a user does, and checks its options, its output and its exit status.
 
 use std::fs;
 use std::path::Path;
 use std::process::{self, Command, Output};
 
-/// Cargo builds examples in a folder beside the tests', but has no variable with its path.
+/// Cargo puts examples in a folder next to that of the tests, but sets no variable with its path.
 fn command(arguments: &[&str]) -> Command {
     let this = std::env::current_exe().expect("a test has a path");
     let profile = this.parent().and_then(|deps| deps.parent()).expect("target/profile/deps/test");

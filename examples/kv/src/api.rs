@@ -8,9 +8,10 @@
 //! | `GET /status` | this node as JSON: the leader it knows, the term, the last applied entry |
 //! | `GET /metrics` | counters for Prometheus |
 //!
-//! Any node may be asked. One that is not the leader redirects to it (307), or says 503 if it knows none. Reads are
-//! linearizable, unless `?consistency=local` asks for the state of this node, however old it is. A client that repeats a write
-//! sends [`REQUEST_ID`], so that it is made once.
+//! A client may ask any node. A node that is not the leader redirects the client to the leader
+//! (307), or answers 503 if it knows no leader. Reads are linearizable, but with
+//! `?consistency=local` a node answers from its own state, which may be stale. A client that may
+//! repeat a write sends it with a [`REQUEST_ID`], so that the write is applied only once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,7 +30,7 @@ use tokio::time::timeout;
 use crate::node::Node;
 use crate::types::{Answer, Change, Command, MAX_KEY, NodeId, RequestId, is_key};
 
-/// The header with the identity of a request: `client-serial`, two numbers.
+/// The header that identifies a request: `client-serial`, two numbers.
 pub const REQUEST_ID: &str = "request-id";
 
 /// Time limit for an answer. Without it, a leader that has lost its majority would wait forever.

@@ -1,4 +1,4 @@
-//! The command line and the environment, which only `main` reads.
+//! The command line and the environment variables, which only `main` reads.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -30,7 +30,7 @@ Exit status: 1 if the node fails, 2 for a wrong option.
 
 const MEMBERS: &str = "127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:8083";
 
-/// What the program was told.
+/// The settings from the command line and the environment.
 #[derive(Debug)]
 pub(crate) struct Arguments {
     pub(crate) config: Config,
@@ -38,7 +38,8 @@ pub(crate) struct Arguments {
 }
 
 impl Arguments {
-    /// Reads arguments, without the program's name, and variables of the environment. `None` if they ask for help.
+    /// Parses the arguments (without the program's name) and the environment variables. Returns
+    /// `None` if the arguments ask for help.
     pub(crate) fn parse(
         arguments: impl IntoIterator<Item = OsString>,
         variable: impl Fn(&str) -> Option<OsString>,

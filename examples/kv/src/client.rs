@@ -1,4 +1,4 @@
-//! A client that tries again: other nodes, and the same request under the same identity.
+//! A client that retries a request on other nodes, with the same request ID.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use tokio::time::{Instant, sleep};
 use crate::api::REQUEST_ID;
 use crate::http;
 
-/// How long one attempt may take.
+/// Time limit for one attempt.
 const ATTEMPT: Duration = Duration::from_secs(1);
 
 /// The pause between two attempts.
@@ -22,14 +22,14 @@ pub struct Client {
     nodes: Vec<String>,
     /// The index of the node to ask next: the leader, if it is known.
     next: usize,
-    /// This client's part of the identity of its requests.
+    /// The first half of the client's request IDs.
     id: u64,
-    /// The number of its last write.
+    /// The serial number of the client's last write.
     serial: u64,
     patience: Duration,
 }
 
-/// Why a request failed. A write that failed may be made later, unless it was refused.
+/// Why a request failed. A failed write may still be applied later, unless a node refused it.
 #[derive(Debug, thiserror::Error)]
 pub enum ClientError {
     /// The client knows no node.
@@ -38,7 +38,7 @@ pub enum ClientError {
     /// The HTTP client cannot be made.
     #[error("the HTTP client cannot be made: {0}")]
     Http(#[from] reqwest::Error),
-    /// A node refuses the request: it is wrong.
+    /// A node refused the request because it is invalid.
     #[error("refused with {status}: {text}")]
     Refused {
         /// The status.

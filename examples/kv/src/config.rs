@@ -9,26 +9,27 @@ use openraft::SnapshotPolicy;
 use crate::store::Flush;
 use crate::types::NodeId;
 
-/// The configuration of one node. Nothing below reads the environment: `main` does, and puts what it finds in here, so that
-/// several nodes can be in one process.
+/// The configuration of one node. `main` fills it in from the environment, which no other code
+/// reads. So several nodes can run in one process.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// This node, one of `members`.
+    /// The ID of this node, which is one of `members`.
     pub id: NodeId,
     /// The address to listen on, such as `127.0.0.1:8081`.
     pub listen: String,
-    /// The addresses of all nodes of the cluster, this one too, as nodes and clients reach them.
+    /// The addresses of all nodes of the cluster, including this one, as nodes and clients reach
+    /// them.
     pub members: BTreeMap<NodeId, String>,
-    /// How often a leader tells the others that it is there, and how long it waits for an answer. After four to eight times
-    /// as long without it a node wants to become the leader.
+    /// How often a leader sends a heartbeat to the other nodes. A node that has received none for
+    /// four to eight times this interval tries to become the leader.
     pub heartbeat: Duration,
-    /// A snapshot is made, and the log shortened, after this number of entries.
+    /// After this number of log entries, a node makes a snapshot and shortens its log.
     pub snapshot_after: u64,
-    /// When a node says that something is stored.
+    /// When a node reports that data is stored.
     pub flush: Flush,
 }
 
-/// What is wrong in a configuration.
+/// An error in the configuration.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// The node is not in the cluster.

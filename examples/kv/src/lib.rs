@@ -1,7 +1,7 @@
-//! A replicated key-value service, as people write them: tokio, axum, reqwest and openraft.
+//! A replicated key-value service, written as usual with tokio, axum, reqwest and openraft.
 //!
-//! Only [`store`] names simmach, whose storage it uses. Everything else is ordinary code, which the tests run as it is on
-//! simulated machines, and [`serve`] is what `main` calls too.
+//! Only [`store`] uses simmach, for its storage. All other code is ordinary, and the tests run it
+//! unchanged on simulated machines. `main` and the tests both call [`serve`].
 
 mod api;
 mod client;

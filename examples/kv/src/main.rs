@@ -1,7 +1,7 @@
-//! A node as a program: what a process does once, and then [`kv::serve`].
+//! The program of a node: it sets up what exists once per process, then calls [`kv::serve`].
 //!
-//! The logger, the folder of the store, the environment and the signals belong to the process. They are set up here, and
-//! nowhere below: in a test three nodes are in one process.
+//! The logger, the folder of the store, the environment and the signals belong to the process. Only
+//! this file uses them, because in a test three nodes share one process.
 
 mod arguments;
 

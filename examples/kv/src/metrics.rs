@@ -1,16 +1,16 @@
-//! What a node counts, for Prometheus.
+//! The counters of a node, for Prometheus.
 
 use prometheus::{IntCounter, IntGauge, Registry, TextEncoder};
 
-/// The counters of one node, in a registry of its own. The registry that the crate `prometheus` keeps for the process would
-/// refuse a second node's.
+/// The counters of one node, with their own registry. The registry that the crate `prometheus`
+/// keeps for the process would reject a second node's counters.
 pub(crate) struct Metrics {
     registry: Registry,
     /// Values read.
     pub(crate) reads: IntCounter,
     /// Changes made.
     pub(crate) writes: IntCounter,
-    /// Requests sent on to the leader.
+    /// Requests redirected to the leader.
     pub(crate) redirects: IntCounter,
     /// The index of the last applied entry.
     pub(crate) applied: IntGauge,
@@ -32,7 +32,7 @@ impl Metrics {
         Ok(Self { registry, reads, writes, redirects, applied })
     }
 
-    /// All of them as text.
+    /// Returns all counters as text.
     pub(crate) fn text(&self) -> Result<String, prometheus::Error> {
         TextEncoder::new().encode_to_string(&self.registry.gather())
     }

@@ -1,4 +1,4 @@
-//! openraft's network: requests to the other nodes, over HTTP.
+//! The network as openraft uses it: requests to the other nodes, over HTTP.
 
 use std::time::Duration;
 
@@ -22,10 +22,10 @@ type RaftResult<T, E = openraft::error::Infallible> = Result<T, RaftError<NodeId
 type RpcResult<T, E = openraft::error::Infallible> =
     Result<T, RPCError<NodeId, BasicNode, RaftError<NodeId, E>>>;
 
-/// How long to leave a node alone that cannot be reached.
+/// The pause before another request to a node that cannot be reached.
 const PAUSE: Duration = Duration::from_millis(200);
 
-/// Makes the connections to the other nodes.
+/// Creates the connections to the other nodes.
 pub(crate) struct Network {
     http: reqwest::Client,
 }

@@ -1,4 +1,4 @@
-//! One node: its store, its part in the consensus, and its HTTP server.
+//! One node: its store, its consensus (openraft), and its HTTP server.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! The requests of nodes to each other: their paths and bodies, and how a node answers them.
 //!
-//! A body is what openraft defines, in postcard's format; an answer is openraft's result. The path contains the ID
-//! of the target node: a node that has taken over the address of another node does not answer its requests.
+//! A body contains openraft's request in postcard's format, and an answer contains openraft's
+//! result. The path contains the ID of the target node: a node that has taken over another node's
+//! address rejects requests to the other node.
 
 use std::sync::Arc;
 
@@ -17,10 +18,11 @@ use serde::de::DeserializeOwned;
 use crate::node::Node;
 use crate::types::NodeId;
 
-/// The largest body: a part of a snapshot, or a batch of entries.
+/// Maximum size of a body, in bytes. The largest bodies are parts of a snapshot and batches of
+/// entries.
 const MAX_BODY: usize = 64 << 20;
 
-/// What a node asks of another.
+/// The kinds of requests between nodes.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Rpc {
     Append,
@@ -29,7 +31,7 @@ pub(crate) enum Rpc {
 }
 
 impl Rpc {
-    /// The last part of the path.
+    /// The last segment of the request's path.
     fn name(self) -> &'static str {
         match self {
             Self::Append => "append",
@@ -38,7 +40,7 @@ impl Rpc {
         }
     }
 
-    /// Where to send the request to a node.
+    /// The URL of this request at a node.
     pub(crate) fn url(self, address: &str, target: NodeId) -> String {
         format!("http://{address}/raft/{target}/{}", self.name())
     }

@@ -1,7 +1,8 @@
 //! The store of a node: openraft's storage traits on [`simmach::storage`], which is LMDB.
 //!
-//! Only this module and those below it name simmach. In production a store is a file in a real folder, with real fsyncs. In a
-//! simulated run it is on the simulated disk of the machine, where a power loss takes what is not durable.
+//! Only this module and its submodules use simmach. In production, a store is a file in a real
+//! folder, with real fsyncs. In a simulated run, a store is on the machine's simulated disk, where
+//! a power loss takes everything that is not durable.
 
 mod codec;
 mod log;
@@ -21,22 +22,23 @@ pub use crate::store::machine::StateMachine;
 #[error("the store cannot be opened: {0}")]
 pub struct StoreError(#[from] storage::Error);
 
-/// When a node says that something is stored: a vote, entries of the log, a change of the state.
+/// When a node reports that data is stored: a vote, log entries, or a change of the state.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Flush {
-    /// When it is on the disk.
+    /// After the data is on the disk.
     #[default]
     BeforeAnswer,
-    /// Before. It is written to the disk this long afterwards, and a power loss takes what is not there. It is faster, and a
-    /// cluster that loses its power loses acknowledged writes: the tests show that they notice.
+    /// Before the data is on the disk. The data is written there after this time; a power loss
+    /// before then takes it. This is faster, but a cluster that loses power loses acknowledged
+    /// writes. The tests detect this.
     Later(Duration),
 }
 
-/// The most that a store may hold, in bytes. It is address space only.
+/// Maximum size of a store, in bytes. The store reserves it as address space, not as memory.
 const MAP_SIZE: usize = 1 << 30;
 
-/// Sets the folder for the stores of this OS process. It is set once, by `main`: a process is one node. In a simulated run each
-/// machine has a disk of its own, and nothing calls this.
+/// Sets the folder for the stores of this OS process. `main` calls this function once, since a
+/// process runs one node. Simulated runs do not call it, since each machine has its own disk.
 pub fn set_folder(folder: &Path) {
     storage::set_folder(folder);
 }

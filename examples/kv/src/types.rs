@@ -1,4 +1,4 @@
-//! The replicated commands and their answers, and the types with which openraft is configured.
+//! The replicated commands, their answers, and the types that openraft is configured with.
 
 use std::io::Cursor;
 
@@ -15,12 +15,12 @@ openraft::declare_raft_types!(
         R = Answer,
 );
 
-/// A change of the data, as the log has it.
+/// A change of the data, as an entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Command {
     /// What to change.
     pub change: Change,
-    /// Which request this is, if its client may send it again.
+    /// The ID of the request, if its client may repeat the request.
     pub request: Option<RequestId>,
 }
 

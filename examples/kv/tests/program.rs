@@ -1,4 +1,5 @@
-//! The program as people run it: three OS processes on loopback, with real folders. The leader is killed and comes back.
+//! Runs the program as users do: three OS processes on loopback, with real folders. The leader is
+//! killed and restarted.
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -13,10 +14,10 @@ use tokio::time::{sleep, timeout};
 
 type Result<T = ()> = std::result::Result<T, Box<dyn Error>>;
 
-/// How long a busy machine may take for what takes seconds.
+/// Time limit, on a busy machine, for operations that usually take seconds.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A node's process, which ends with this.
+/// A node's process, which is killed on drop.
 struct Process(Child);
 
 impl Process {
@@ -33,7 +34,7 @@ impl Process {
 }
 
 impl Drop for Process {
-    /// Kills it with SIGKILL.
+    /// Kills the process with SIGKILL.
     fn drop(&mut self) {
         let _ = self.0.kill();
         let _ = self.0.wait();

@@ -1,9 +1,9 @@
-//! What only one part of the program may name.
+//! Checks that only the store names simmach, and that only `main` uses what belongs to the process.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// The source files of the program, as paths from `src`, with their text.
+/// The source files of the program, as pairs of a path relative to `src` and the file's text.
 fn sources() -> Vec<(PathBuf, String)> {
     fn add(folder: &Path, root: &Path, found: &mut Vec<(PathBuf, String)>) {
         for entry in fs::read_dir(folder).expect("the folder can be read") {
@@ -24,7 +24,7 @@ fn sources() -> Vec<(PathBuf, String)> {
     found
 }
 
-/// The files, outside those that `may`, with a line of code that has the text.
+/// The files that contain `text` in a line of code, except those that `may` contain it.
 fn offenders(text: &str, may: impl Fn(&Path) -> bool) -> Vec<String> {
     let mut offenders = Vec::new();
     for (path, source) in sources() {

@@ -1,4 +1,5 @@
-//! openraft's own tests of a store, in a real folder: outside a run the store is the one of production.
+//! Runs openraft's tests of a store, in a real folder. Outside a run, the store is the same as in
+//! production.
 
 use kv::store::{LogStore, StateMachine};
 use kv::{Flush, NodeId, TypeConfig};
@@ -6,7 +7,7 @@ use openraft::testing::{StoreBuilder, Suite};
 use openraft::{StorageError, StorageIOError};
 use tempfile::TempDir;
 
-/// Makes stores, each in a folder of its own, which is deleted with the guard.
+/// Creates stores, each in its own folder. The guard deletes the folder when it is dropped.
 struct Folders;
 
 impl StoreBuilder<TypeConfig, LogStore, StateMachine, TempDir> for Folders {

@@ -1,4 +1,4 @@
-//! Commands in the buggy version: applied to the own store first, then committed to the log.
+//! Commands in the buggy version: applied to the backend's store first, then committed to the log.
 
 use std::io;
 

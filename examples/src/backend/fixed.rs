@@ -1,4 +1,4 @@
-//! Commands in the fixed version: committed to the log, which has the last word.
+//! Commands in the fixed version: committed to the log, which accepts or rejects them.
 
 use std::io;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use super::{Answer, Backend, Command, Request};
 use crate::commit_log::{LogAnswer, LogRequest};
 use crate::projection::catch_up;
 
-/// Time limit for a command, which has to be decided again whenever others commit first.
+/// Time limit for a command. The command is decided again each time that another commit comes
+/// first.
 const COMMIT_TIMEOUT: Duration = Duration::from_secs(6);
 
 pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result<Answer> {
@@ -24,7 +25,7 @@ pub(super) async fn carry_out(backend: &Backend, request: Request) -> io::Result
     }
 }
 
-/// Decides and commits the command, again each time that the log has new events.
+/// Decides and commits the command, and does both again each time that the log has new events.
 async fn commit(backend: &Backend, request: &Request) -> io::Result<Answer> {
     loop {
         let view = backend.stock.view(request.command.locations()).await?;

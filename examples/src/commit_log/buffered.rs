@@ -1,4 +1,5 @@
-//! The log of the buggy version: acknowledged commits are in memory until they are stored, every half second.
+//! The log of the buggy version: it keeps acknowledged commits in memory and stores them every half
+//! second.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;

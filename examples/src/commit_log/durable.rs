@@ -1,5 +1,5 @@
-//! The log of the fixed version: one transaction checks a commit, stores its events, and remembers the outcome of each
-//! client's latest request.
+//! The log of the fixed version. One transaction checks a commit, stores its events, and stores the
+//! outcome of the client's latest request.
 
 use serde::{Deserialize, Serialize};
 use simmach::storage::byteorder::BE;
@@ -12,7 +12,7 @@ use crate::decision::Decision;
 use crate::store::Postcard;
 use crate::wire::RequestId;
 
-/// By client: the outcome of its latest request.
+/// The outcome of each client's latest request, by client.
 type Clients<'e> = Table<'e, U64<BE>, Postcard<Latest>>;
 
 const CLIENTS: &str = "clients";

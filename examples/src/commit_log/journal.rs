@@ -1,4 +1,4 @@
-//! The events on the log's disk, by position. Both versions use it.
+//! The events on the log's disk, by position. Both versions use this module.
 
 use std::ops::Bound;
 
@@ -10,7 +10,7 @@ use super::{BATCH, LogAnswer};
 use crate::event::Event;
 use crate::store::Postcard;
 
-/// By position, from 0.
+/// The events by position, starting at 0.
 type Events<'e> = Table<'e, U64<BE>, Postcard<Event>>;
 
 const EVENTS: &str = "events";
@@ -25,7 +25,7 @@ impl Journal {
         Ok(Self { store: storage::open("log").await? })
     }
 
-    /// Runs `f` in a transaction, which is durable when this returns `Ok`.
+    /// Runs `f` in a transaction. When this function returns `Ok`, the transaction is durable.
     pub(super) async fn write<R: Send + 'static>(
         &self,
         f: impl FnOnce(&mut WriteTxn<'_, '_>) -> storage::Result<R> + Send + 'static,

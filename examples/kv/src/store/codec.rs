@@ -1,4 +1,4 @@
-//! Values of tables in postcard's format.
+//! Encodes and decodes table values in postcard's format.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -7,7 +7,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use simmach::storage::{BoxedError, BytesDecode, BytesEncode};
 
-/// A value of the type `T`.
+/// The codec for values of type `T`.
 pub(super) struct Postcard<T>(PhantomData<T>);
 
 impl<'a, T: Serialize + 'a> BytesEncode<'a> for Postcard<T> {

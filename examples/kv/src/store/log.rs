@@ -1,4 +1,4 @@
-//! The log and the vote.
+//! Stores a node's log and its vote.
 
 use std::fmt::Debug;
 use std::io;
@@ -23,13 +23,14 @@ const ENTRIES: &str = "entries";
 type Votes<'e> = Table<'e, Str, Postcard<Vote<NodeId>>>;
 const VOTE: &str = "vote";
 
-/// A table with one entry, [`ONLY`]: the last entry that was removed because a snapshot has it.
+/// A table with one entry, [`ONLY`]: the last log entry that was removed because a snapshot
+/// contains it.
 type Purged<'e> = Table<'e, Str, Postcard<LogId<NodeId>>>;
 const PURGED: &str = "purged";
 
 const ONLY: &str = "only";
 
-/// The log of a node and its vote, in one store: their writes are in the order in which openraft makes them.
+/// A node's log and vote. They share one store, so that they are written in openraft's order.
 #[derive(Clone, Debug)]
 pub struct LogStore {
     store: Store,

@@ -1,7 +1,7 @@
-//! The state machine: what the applied entries of the log add up to.
+//! The state machine: the state after all applied log entries.
 //!
-//! A batch of entries is one transaction, durable before it is answered. So the state never falls behind the entries that the
-//! log has dropped.
+//! One transaction applies a batch of entries, and it is durable before the node answers. So the
+//! state always includes the entries that were removed from the log.
 
 use std::io::Cursor;
 
@@ -28,7 +28,8 @@ pub(super) const VALUES: &str = "values";
 pub(super) type Sessions<'e> = Table<'e, U64<BE>, Postcard<Session>>;
 pub(super) const SESSIONS: &str = "sessions";
 
-/// The clients, by the index of their last request: the first is the one that was silent for the longest time.
+/// The clients, by the index of their last request. The first client has been silent for the
+/// longest time.
 pub(super) type Clients<'e> = Table<'e, U64<BE>, U64<BE>>;
 pub(super) const CLIENTS: &str = "clients";
 
@@ -37,7 +38,8 @@ pub(super) type AppliedStates<'e> = Table<'e, Str, Postcard<Applied>>;
 pub(super) const APPLIED: &str = "applied";
 pub(super) const ONLY: &str = "only";
 
-/// How many clients are remembered. A client that is forgotten and then repeats its last request has it applied twice.
+/// How many clients are remembered. If a forgotten client repeats its last request, the request is
+/// applied twice.
 const MAX_SESSIONS: u64 = 10_000;
 
 /// How far the log is applied.

@@ -1,4 +1,5 @@
-//! Snapshots: the whole state as bytes. A node has at most one, beside its state.
+//! Snapshots: the whole state as bytes. A node keeps at most one snapshot, in addition to its
+//! state.
 
 use std::collections::BTreeMap;
 use std::io::Cursor;
@@ -20,13 +21,13 @@ use crate::types::{NodeId, TypeConfig};
 
 type Meta = SnapshotMeta<NodeId, BasicNode>;
 
-/// Tables with one entry each, [`ONLY`]: what the current snapshot is, and its bytes.
+/// Two tables with one entry each, [`ONLY`]: the metadata of the current snapshot, and its bytes.
 type Metas<'e> = Table<'e, Str, Postcard<Meta>>;
 const META: &str = "snapshot-meta";
 type Data<'e> = Table<'e, Str, types::Bytes>;
 const DATA: &str = "snapshot";
 
-/// What the bytes of a snapshot are, in postcard's format.
+/// The contents of a snapshot. Its bytes are this struct in postcard's format.
 #[derive(Serialize, Deserialize)]
 struct Contents {
     values: BTreeMap<String, Bytes>,

@@ -1,4 +1,5 @@
-//! What the service promises, under faults: no acknowledged write is lost, reads are linearizable, and the cluster comes back.
+//! Tests the service's promises under faults: no acknowledged write is lost, reads are
+//! linearizable, and the cluster recovers.
 
 use simmach::prelude::*;
 
@@ -10,7 +11,7 @@ async fn requests_are_answered_on_good_days(sim: Sim) -> Result {
     Workload::default().run(sim).await
 }
 
-/// Twenty seconds of an ordinary load. What such a run costs is in the package's README.
+/// Twenty seconds of ordinary load. The package's README says how long such a run takes.
 #[sim_test(seeds = 50, topology = production(), client = "client.office")]
 async fn settings_of_production_work(sim: Sim) -> Result {
     Workload { steps: 76, ..Workload::default() }.run(sim).await

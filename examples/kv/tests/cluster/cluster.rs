@@ -1,4 +1,4 @@
-//! The simulated cluster, and what breaks it.
+//! The simulated cluster, and the plans that break it.
 
 use std::collections::BTreeMap;
 
@@ -17,13 +17,13 @@ fn machine(id: NodeId) -> String {
     format!("kv{id}.zone")
 }
 
-/// Three nodes, and a machine for the clients beyond a link that loses packets. Logs are short, so that nodes need snapshots,
-/// and nodes are quick to elect a leader.
+/// Three nodes, and a machine for the clients behind a link that loses packets. Logs are short, so
+/// that nodes need snapshots. Elections start early.
 pub(crate) fn topology() -> Topology {
     configured(|_| {})
 }
 
-/// The same, with settings changed further.
+/// The cluster of [`topology`], with each node's configuration modified by `change`.
 pub(crate) fn configured(change: impl Fn(&mut Config) + Copy + Send + Sync + 'static) -> Topology {
     nodes(move |config| {
         config.snapshot_after = 20;
@@ -32,7 +32,7 @@ pub(crate) fn configured(change: impl Fn(&mut Config) + Copy + Send + Sync + 'st
     })
 }
 
-/// The same nodes and machines with the settings of production.
+/// The machines of [`topology`], with the node settings of production.
 pub(crate) fn production() -> Topology {
     nodes(|_| {})
 }

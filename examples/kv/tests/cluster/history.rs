@@ -1,24 +1,25 @@
-//! What clients saw, and whether one order of all operations explains it: a checker for linearizable registers.
+//! Checks that what clients saw is linearizable: one order of all operations must explain it.
 //!
-//! Each key is a register of its own. An operation takes effect at one moment between its call and its return; a write that
-//! returned no answer, at any moment after its call, or never. The search is that of Wing and Gong with Lowe's memory of
-//! states that were tried: *Testing for linearizability* (2017).
+//! Each key is a separate register. An operation takes effect at one moment between its call and
+//! its return. A write without an answer takes effect at any moment after its call, or never. The
+//! search is that of Wing and Gong with Lowe's cache of visited states: *Testing for
+//! linearizability* (2017).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-/// The value of a key, or `None` if it has none.
+/// The value of a key; `None` if the key has no value.
 pub(crate) type Value = Option<String>;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// It sets the value or, with `None`, removes it.
+    /// Sets the value; `None` removes it.
     Write(Value),
-    /// It returned this value.
+    /// Returned this value.
     Read(Value),
 }
 
-/// One operation. Moments are positions in the history.
+/// One operation. `called` and `returned` are positions in the history.
 #[derive(Clone, Debug)]
 pub(crate) struct Operation {
     action: Action,
@@ -33,7 +34,7 @@ pub(crate) struct History {
     keys: BTreeMap<String, Vec<Operation>>,
 }
 
-/// A write whose answer is awaited, or that was never answered.
+/// A write that waits for its answer, or never got one.
 #[derive(Debug)]
 pub(crate) struct Pending {
     key: String,

@@ -1,5 +1,5 @@
-//! Three nodes of the service on simulated machines: the same [`kv::serve`] that `main` runs, with the same store, under kills,
-//! power losses and partitions.
+//! Tests three nodes of the service on simulated machines, under kills, power losses and
+//! partitions. The nodes run the same [`kv::serve`] as `main`, with the same store.
 
 mod chaos;
 mod cluster;

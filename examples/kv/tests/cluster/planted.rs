@@ -1,4 +1,5 @@
-//! Settings and requests that are known to be unsafe. They break the promises of `chaos.rs`, and the tests notice.
+//! Planted bugs: unsafe settings and requests, which break the promises in `chaos.rs`. The tests
+//! must detect them.
 
 use kv::Flush;
 use simmach::prelude::*;
@@ -6,7 +7,7 @@ use simmach::prelude::*;
 use crate::cluster::{configured, partitions, topology};
 use crate::workload::Workload;
 
-/// The bug: nodes say that votes, entries and changes are stored before they are on the disk.
+/// The bug: nodes report votes, entries and changes as stored before they are on the disk.
 fn flushed_late() -> Topology {
     configured(|config| config.flush = Flush::Later(1.secs()))
 }
@@ -20,7 +21,7 @@ async fn store_that_is_flushed_late_loses_writes(sim: Sim) -> Result {
     Workload { blackouts: true, ..Workload::default() }.run(sim).await
 }
 
-/// The bug: a node answers from its own state, however old that is.
+/// The bug: a node answers reads from its own state, which may be stale.
 #[sim_test(
     topology = topology(),
     client = "client.office",

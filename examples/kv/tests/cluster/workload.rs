@@ -1,4 +1,4 @@
-//! Clients at work: they write and read a few keys through the HTTP API, and note what they see.
+//! The workload: clients write and read a few keys through the HTTP API, and record what they see.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -16,21 +16,23 @@ use crate::history::{History, Value};
 
 const KEYS: [&str; 2] = ["apple", "pear"];
 
-/// How long a client tries while there are faults.
+/// How long a client retries a request while there are faults.
 const PATIENCE: Duration = Duration::from_secs(3);
 
-/// How long it tries when they are over: elections and connections need some time.
+/// How long a client retries a request after the last fault: elections and connections take some
+/// time.
 const LAST_PATIENCE: Duration = Duration::from_secs(15);
 
 /// What the clients of a test do.
 #[derive(Clone, Copy)]
 pub(crate) struct Workload {
-    /// The number of steps, each of which makes a request. They take a quarter of a second on average.
+    /// The number of steps. Each step makes one request and takes a quarter of a second on average.
     pub(crate) steps: u64,
-    /// Clients read the state of any node, however old it is.
+    /// Whether clients read the state of any node, which may be stale.
     pub(crate) local_reads: bool,
-    /// In some steps all nodes lose power for a moment. Plans do such things too, but at moments of their own, while a fault
-    /// of a step stays where it is among the requests when the shrinker leaves some of them out.
+    /// Whether all nodes lose power for a moment in some steps. A plan could do the same, but at
+    /// times of its choice. A fault in a step keeps its place among the requests when the shrinker
+    /// leaves out other steps.
     pub(crate) blackouts: bool,
 }
 
