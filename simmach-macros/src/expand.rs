@@ -1,8 +1,8 @@
 //! Expands the test into the user's function, its entry in the registry, and a function for libtest.
 //!
-//! All but the last are inside a `const _`, so that their names cannot collide. The user's tokens keep their spans, and
-//! generated tokens around them take the same spans: on a type error the compiler points at the user's expression, not at
-//! the attribute.
+//! The function and the entry are inside a `const _`, so that their names cannot collide. The
+//! user's tokens keep their spans, and generated tokens around them take the same spans. So on a
+//! type error, the compiler points at the user's expression, not at the attribute.
 
 use proc_macro2::{Ident, Span, TokenStream};
 use quote::{ToTokens, quote, quote_spanned};

@@ -1,4 +1,5 @@
-//! The expansion after an error: the errors, and the function unchanged, so that editors can still analyze it.
+//! The expansion after an error: the errors, and the function unchanged, so that editors can still
+//! analyze the function.
 
 use proc_macro2::TokenStream;
 use quote::{ToTokens, quote};
@@ -7,7 +8,7 @@ use syn::Error;
 use crate::parse::{Errors, Function};
 use crate::validate::Test;
 
-/// Returns the errors and the function, which is not a test then.
+/// Returns the errors and the function, which is then not a test.
 pub(crate) fn function(errors: &Errors, test: &Test, function: &Function) -> TokenStream {
     let errors = errors.to_compile_errors();
     let Function { vis, sig, body, .. } = function;

@@ -1,7 +1,8 @@
 //! `select!`: parses tokio's grammar and expands to one future.
 //!
-//! The input begins with the crate's path, which `simmach::select!` adds. The output contains no `unsafe`: futures are pinned
-//! on the stack in a block of their own, so that all are dropped before a handler runs.
+//! The input begins with the crate's path, which `simmach::select!` adds. The output contains no
+//! `unsafe`. It pins the futures on the stack in a separate block, so that all of them are dropped
+//! before a handler runs.
 
 use proc_macro2::{Ident, Span, TokenStream, TokenTree};
 use quote::{ToTokens, format_ident, quote};

@@ -1,4 +1,4 @@
-//! Tests of the macro on tokens: its expansion, its errors, and that no input makes it panic.
+//! Tests the macro on tokens: its expansion, its errors, and that it never panics.
 
 use proc_macro2::{Delimiter, Group, Ident, Literal, Punct, Spacing, Span, TokenStream, TokenTree};
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ fn test_without_arguments_has_an_entry_and_a_libtest_function() {
     assert_eq!(text(function), squeezed(expected));
 }
 
-/// The README, and the documentation of the attribute.
+/// Checks the table in the README and the table in the attribute's documentation.
 #[test]
 fn every_argument_has_a_row_in_both_tables() {
     let readme = concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md");

@@ -1,7 +1,8 @@
-//! The error messages of `#[sim_test]`: each has a program in `ui`, with the compiler's output beside it.
+//! Tests the error messages of `#[sim_test]`. The folder `ui` has a program for each message, and
+//! next to it the compiler's output.
 //!
-//! The programs are checked, not built. After a change of a message, `TRYBUILD=overwrite cargo test --test ui` writes the new
-//! outputs; review the difference.
+//! The programs are checked, not built. After a message has changed, `TRYBUILD=overwrite cargo test
+//! --test ui` writes the new outputs; review the difference.
 //!
 //! The test is in this package because trybuild checks all dependencies of its package in its own target folder, and this
 //! package has few.
@@ -17,8 +18,9 @@ fn errors_point_at_their_tokens() {
 /// Set in the process that runs trybuild.
 const INNER: &str = "SIMMACH_MACROS_UI";
 
-/// trybuild adds the last of these flags only after it has checked the dependencies without it, and other flags mean another
-/// build of all of them. With this variable set, cargo uses the same flags both times.
+/// Flags that prevent a second build of all dependencies. trybuild checks the dependencies without
+/// the last of these flags, then adds that flag, and other flags mean another build. With this
+/// variable set, cargo uses the same flags both times.
 const FLAGS: (&str, &str) = (
     "CARGO_ENCODED_RUSTFLAGS",
     "--cfg\x1ftrybuild\x1f--verbose\x1f-A\x1fdead_code\x1f--diagnostic-width=140",

@@ -29,7 +29,7 @@ pub(super) fn check_polls(value: &Expr) -> Result<()> {
     }
 }
 
-/// Returns the errors of all bounds, as one.
+/// Returns the errors of all bounds, combined into one error.
 pub(super) fn check_bounds(bounds: &[Bound]) -> Result<()> {
     let check = |one: &Bound| number(&one.max, &format!("the bound of `{}`", one.quantity));
     let wrong = bounds.iter().filter_map(|one| check(one).err()).reduce(|mut all, one| {
