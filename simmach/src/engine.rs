@@ -1,8 +1,8 @@
 //! The engine: tasks, virtual time, draws and the trace of one run on one thread.
 //!
-//! This is the lowest layer. Networks, disks and machines are only numbers to it, apart from the names of their draws
-//! (`Family`), events (`Event`) and effects (`Effect`). Other layers reach the run on this thread through the functions of
-//! [`current`].
+//! The engine is the lowest layer. It knows networks, disks and machines only as numbers, apart
+//! from the names of their draws (`Family`), events (`Event`) and effects (`Effect`). Other layers
+//! use the run on this thread through the functions of [`current`].
 
 pub(crate) mod acts;
 pub(crate) mod context;

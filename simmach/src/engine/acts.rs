@@ -1,22 +1,24 @@
-//! Acts: what plans do to the cluster, as plain data, and scripts of them.
+//! Acts: what plans do to the cluster, as plain data. A script is a list of acts.
 //!
-//! Everything that a plan does, whether it is a plan of the library or a user's `async |sim|`, is recorded as an [`Act`]:
-//! *what* is done to *whom*. A [`TimedAct`] adds *when*, and how the act is undone: a fault is an act with its repairs. A
-//! [`Script`] is a list of timed acts, which replaces all plans: a run whose overlay has a script does not start plans, and
-//! carries out the acts instead. The shrinker, tokens and reports therefore only know acts, and not the plan, cadence,
-//! target or budget behind them.
+//! Everything that a plan does is recorded as an [`Act`]: *what* is done to *whom*. This includes
+//! plans that are a user's `async |sim|`. A [`TimedAct`] adds *when*, and how the act is undone: a
+//! fault is an act with its repairs. A [`Script`] is a list of timed acts, which replaces all
+//! plans: a run whose overlay has a script carries out the acts and starts no plans. The shrinker,
+//! tokens and reports therefore know only acts, not the plans that decided on them.
 //!
 //! An act names machines and services by number, never by pattern. An act that finds nothing to do, such as starting a
 //! service that is running, has no effect. Acts of a script therefore do not depend on each other, and any of them can be
 //! left out.
 //!
-//! An act is bound to a time, or to an event of a machine: see [`Anchor`]. Both are counted from the step of the test before it,
-//! so that leaving out earlier steps does not shift it.
+//! An act is bound to a time or to an event of a machine; see [`Anchor`]. Times and events are
+//! counted from the preceding step of the test, so that leaving out earlier steps does not shift
+//! the act.
 //!
-//! The decisions behind acts are kept separate. A plan has a cadence (when), a target (whom), a fault (what, and how it is
-//! undone) and a budget (how many at once). All of these draw, and all result in acts.
+//! The decisions that lead to an act are separate draws. A plan draws when it strikes (cadence),
+//! whom it hits (target), what it does and how that is undone (fault), and how many machines are
+//! hit at once (budget).
 //!
-//! Faults caused by the test's body and its clients are not acts: they remain part of the test.
+//! Faults that the test's body and its clients cause are not acts: they remain part of the test.
 
 mod anchors;
 mod pairing;
@@ -29,16 +31,16 @@ use crate::engine::ids::MachineId;
 pub(crate) use crate::engine::acts::anchors::{Anchor, AnchorCounts, AnchorEvent};
 pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
 
-/// The place after all other events of a time.
+/// The place after all other events at the same time.
 pub(crate) const LAST: u32 = u32::MAX;
 
 /// Something that is done to the cluster at one point in time.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) enum Act {
-    /// Processes get the stop signal. Those that have not ended after `grace` nanoseconds are killed, at this place among the
-    /// events of that time.
+    /// Processes get the stop signal. After `grace` nanoseconds, those that have not ended are
+    /// killed, at `end_place` among the events of that time.
     Stop { who: Processes, grace: u64, end_place: u32 },
-    /// Processes on a machine that got the stop signal are killed. Part of a stop.
+    /// The end of a stop: processes on a machine that got the stop signal are killed.
     EndStop { machine: MachineId },
     /// Processes are killed.
     Kill { who: Processes },
@@ -122,7 +124,7 @@ pub(crate) struct Repair {
     pub(crate) owner: Option<u64>,
     /// Nanoseconds after the act that it undoes.
     pub(crate) after: u64,
-    /// As [`When::place`].
+    /// Like [`When::place`].
     pub(crate) place: u32,
     pub(crate) act: Act,
 }

@@ -1,9 +1,10 @@
-//! One run's state on its thread.
+//! The state of one run on its thread.
 //!
-//! A thread-local here holds the engine. Each layer above keeps its state in a [`Slot`] of its own, so that the layers do
-//! not have to know each other. `run.rs` fills the slots when the run's thread starts, and empties them when it ends, even
-//! by a panic. The slots are `ManuallyDrop`: a thread-local with a destructor must be registered, and each access checks its
-//! state.
+//! A thread-local here contains the engine. Each layer above keeps its state in its own [`Slot`],
+//! so that the layers do not have to know each other. `run.rs` fills the slots when the run's
+//! thread starts. It empties them when the thread ends, even by a panic. The slots are
+//! `ManuallyDrop`, because a thread-local with a destructor must be registered and checks its state
+//! on each access.
 
 use std::cell::{Cell, RefCell};
 use std::mem::ManuallyDrop;
@@ -16,7 +17,8 @@ pub(crate) use crate::engine::status::{RunStatus, StatusSnapshot, StuckReport};
 thread_local! {
     static ENGINE: RefCell<ManuallyDrop<Option<Rc<Engine>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
-    /// Whether `ENGINE` is set. It can be read at any time in a thread's life, and costs one load.
+    /// Whether `ENGINE` is set. Code can read this at any time in a thread's life, with a single
+    /// load.
     static HERE: Cell<bool> = const { Cell::new(false) };
 }
 
@@ -29,7 +31,7 @@ pub(crate) fn install(engine: Engine) -> Rc<Engine> {
     engine
 }
 
-/// Removes this thread's run. Handles of the run fail here from then on.
+/// Removes this thread's run. From then on, handles of the run fail on this thread.
 pub(crate) fn remove() {
     HERE.set(false);
     let engine = ENGINE.with(|slot| slot.borrow_mut().take());

@@ -37,8 +37,8 @@ pub(crate) fn now() -> u64 {
     try_with(|engine| engine.clock.now()).unwrap_or(0)
 }
 
-/// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. Does not count as a reading by the
-/// code under test (see `time/clock.rs`).
+/// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. This does
+/// not count as a reading by the code under test (see `time/clock.rs`).
 pub(crate) fn local_now() -> u64 {
     try_with(Engine::local_now).unwrap_or(0)
 }
@@ -48,7 +48,7 @@ pub(crate) fn try_arm(at: u64, action: Action) -> Option<TimerKey> {
     try_with(|engine| engine.arm(at, action))
 }
 
-/// As [`try_arm`], for code that only runs inside a run. Panics elsewhere.
+/// Like [`try_arm`], for code that only runs inside a run. Panics elsewhere.
 pub(crate) fn arm(at: u64, action: Action) -> TimerKey {
     try_arm(at, action).expect("a run on this thread")
 }

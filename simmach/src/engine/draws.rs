@@ -41,7 +41,7 @@ impl Draws {
         self.word_at(address, at, None)
     }
 
-    /// As [`word`](Self::word), for a draw with a position.
+    /// Like [`word`](Self::word), for a draw with a position.
     #[inline]
     pub(crate) fn word_at(
         &self,

@@ -1,4 +1,4 @@
-//! The executor: runs the tasks of one run on its one thread.
+//! The executor: runs the tasks of one run on one thread.
 //!
 //! Wakers hold only ids, so futures never leave their thread. A wake from another thread, or after the run has ended, is
 //! dropped and counted. The [`ready_queue`](super::tasks::ready_queue) chooses which ready task runs next. A task's scope says
@@ -29,7 +29,7 @@ use crate::engine::tasks::table::{TaskFuture, TaskKey};
 const DROPPED: u64 = u32::MAX as u64;
 
 impl Engine {
-    /// Returns the scope for a new child of the running task: the same process, its own path.
+    /// Returns the scope for a new child of the running task: in the same process, with a new path.
     pub(crate) fn child_scope(&self) -> Scope {
         let parent = self.scope();
         let child = self.tasks.count(|counts| &mut counts.children);
@@ -196,12 +196,12 @@ impl Engine {
         self.count(|counts| &mut counts.draws)
     }
 
-    /// As [`Engine::next_draw`], for polls of `select!`.
+    /// Like [`Engine::next_draw`], for polls of `select!`.
     pub(crate) fn next_select(&self) -> Numbered {
         self.count(|counts| &mut counts.selects)
     }
 
-    /// As [`Engine::next_draw`], for calls of the system's source of randomness.
+    /// Like [`Engine::next_draw`], for calls of the system's source of randomness.
     pub(crate) fn next_entropy(&self) -> Numbered {
         self.count(|counts| &mut counts.entropy)
     }

@@ -1,9 +1,11 @@
 //! Makes the generator of `futures::select!` a function of the run.
 //!
-//! `futures` draws the order of the branches from a thread-local generator, which is seeded from a counter of the process.
-//! The generator is private. It is found by its behaviour: it is the one word of the thread's static TLS block that advances
-//! by one step of xorshift with each `select!`. A run sets the generator when it begins. A generator that is not found is
-//! not changed; the determinism check then detects code that depends on it.
+//! `futures` draws the order of the branches from a thread-local generator, which is seeded from a
+//! counter of the process. The generator is private, so this module finds it by its behaviour: it
+//! is the only word of the thread's static TLS block that advances by one step of xorshift with
+//! each
+//! `select!`. A run sets the generator when it begins. If the generator is not found, it is not
+//! changed, and the determinism check detects code that depends on it.
 
 use std::sync::atomic::{AtomicIsize, Ordering};
 
@@ -37,7 +39,8 @@ pub(crate) fn seed(word: u64) {
     }
 }
 
-/// The offset of the word that takes a step with each draw; `None` unless there is exactly one.
+/// The offset of the word that advances by one step with each draw; `None` unless there is exactly
+/// one.
 fn find(storage: ThreadStorage) -> Option<isize> {
     let mut candidates: Vec<usize> = (0..storage.len()).collect();
     for _ in 0..DRAWS {

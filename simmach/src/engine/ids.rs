@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 /// The id of a run, unique in the OS process. Handles keep it to detect that their run has ended.
 ///
-/// It must not enter a draw or the trace, since it depends on the runs before it in the process.
+/// The id must not enter a draw or the trace, since it depends on earlier runs of the OS process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RunId(u64);
 
@@ -21,7 +21,8 @@ impl RunId {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct MachineId(pub u32);
 
-/// A process: one incarnation of a service on a machine, or a client. The unit that is stopped and killed.
+/// A process: one incarnation of a service on a machine, or a client. Stops and kills apply to a
+/// process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct ProcessId(pub u32);
 

@@ -1,7 +1,8 @@
 //! The log of a run: records of `tracing` and `log` with virtual time and machine, kept in memory on request.
 //!
-//! Records that `RUST_LOG` enables are formatted in every run, even if no log is kept. An argument that panics or draws a
-//! random number would otherwise do so only in the run that is reported. Other records are never formatted.
+//! Records that `RUST_LOG` enables are formatted in every run, even if no log is kept. Otherwise,
+//! an argument whose formatting panics or draws a random number would do so only in the run that is
+//! reported. Other records are never formatted.
 
 pub(crate) mod filter;
 mod subscriber;
@@ -18,7 +19,8 @@ use crate::engine::context;
 use crate::engine::ids::MachineId;
 use crate::engine::record::log_lines::{self, in_run, push};
 
-/// Begins the log of this thread's run; `kept` says whether lines are kept. Records are captured until the guard is dropped.
+/// Begins the log of this thread's run; `kept` says whether its lines are kept. Records are
+/// captured until the guard is dropped.
 pub(crate) fn begin(kept: bool) -> DefaultGuard {
     log_lines::begin(kept);
     subscriber::enter()
@@ -40,7 +42,7 @@ pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -
     push(LogLine { at, machine, level, target: None, text });
 }
 
-/// As [`write_line`], for a value of the user's. Formats it in every run, as records are.
+/// Like [`write_line`], for a value of the user's. Formats it in every run, as records are.
 pub(crate) fn write_value(level: Level, machine: MachineId, value: &dyn fmt::Display) {
     match in_run() {
         Some(false) => subscriber::format_and_discard(value),

@@ -7,10 +7,11 @@
 //! number at the start of each poll. The keys of a map then depend only on its task, its poll and the number of maps created
 //! before it in that poll.
 //!
-//! std does not expose the incremented key. It is found by its behaviour: it is a word in the thread's static TLS block that
-//! equals the next map's key and lies beside the other key. The word is used only if it is the only such word, and if the
-//! next map's key follows a value written to it. Otherwise, the keys still come from the run, but depend on the number of
-//! all maps created before in the run.
+//! std does not expose the incremented key. simmach finds it by its behaviour: it is a word in the
+//! thread's static TLS block that equals the next map's key and lies beside the other key. The word
+//! is used only if it is the only such word, and if the next map's key follows a value written to
+//! it. Otherwise, the keys still come from the run, but depend on the number of all maps created
+//! before in the run.
 
 use std::cell::Cell;
 use std::hash::RandomState;
@@ -23,7 +24,7 @@ pub(crate) struct MapKeys {
     is_counting: Cell<bool>,
     /// The value that the word was last set to.
     set: Cell<u64>,
-    /// Number of maps created before it was set.
+    /// Number of maps created before the word was last set.
     made: Cell<u64>,
 }
 
@@ -33,7 +34,7 @@ const POLL_SHIFT: u32 = 32;
 impl MapKeys {
     /// Makes std draw this thread's keys from the run, and finds the incremented key.
     ///
-    /// Creates the same number of maps whether the key is found, already known or not found.
+    /// The number of maps that this function creates is the same whether or not the key is found.
     pub(crate) fn draw_keys(&self, is_counting: bool) {
         let [first, second] = [keys(), keys()];
         let found = word::find(first, second);

@@ -15,7 +15,8 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// The name hashed to one word, for draws and task paths. It does not depend on other machines.
+    /// A hash of the name in one word, for draws and task paths. It does not depend on other
+    /// machines.
     pub(crate) fn word(&self) -> u64 {
         self.word
     }

@@ -1,4 +1,4 @@
-//! The names of machines and tasks in reports. Other threads may read them.
+//! The names of machines and tasks in reports. Other threads may read these names.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
@@ -10,7 +10,7 @@ use crate::engine::name::Name;
 #[derive(Debug, Default)]
 pub(crate) struct ReportNames {
     machines: OnceLock<Vec<Name>>,
-    /// By task path.
+    /// The titles, by task path.
     titles: Mutex<BTreeMap<u64, String>>,
 }
 
@@ -25,7 +25,8 @@ impl ReportNames {
         let _ = self.machines.set(names);
     }
 
-    /// Sets a task's title for reports: of a plan, or of a service on a machine with several.
+    /// Sets the title of a task for reports. The task is a plan, or a service on a machine with
+    /// several services.
     pub(crate) fn set_task_title(&self, path: u64, title: String) {
         self.titles().insert(path, title);
     }

@@ -1,6 +1,6 @@
-//! Panics inside a run: recorded with their location and backtrace, not printed.
+//! Panics inside a run: they are recorded with their location and backtrace, and not printed.
 //!
-//! Panics outside a run go to the hook that was installed before.
+//! Panics outside a run go to the hook that was installed before simmach's.
 
 pub(crate) mod abort_report;
 pub(crate) mod hook;
@@ -16,12 +16,12 @@ use crate::engine::failure::verdict::PanicNote;
 use crate::engine::state::Engine;
 use crate::panic_message::panic_message;
 
-/// Maximum number of panics that are remembered. Only panics that unwind at the same time, in each other's destructors,
-/// are needed.
+/// Maximum number of panics that are remembered. Only panics that unwind at the same time are
+/// needed: those in the destructors that another panic runs.
 const REMEMBERED: usize = 8;
 
-/// Maximum number of backtraces captured in a run that is not reported. Capturing takes as long as the panic itself. The
-/// limit bounds the cost for code that catches thousands of panics.
+/// Maximum number of backtraces captured in a run that is not reported. A capture takes as long as
+/// the panic itself, so the limit bounds the cost for code that catches thousands of panics.
 const CAPTURED: u32 = 16;
 
 thread_local! {

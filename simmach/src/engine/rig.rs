@@ -46,7 +46,7 @@ pub(crate) fn run_with<F: Future<Output = ()> + 'static>(
     run_within(&LIMITS, seed, overlay, set_up, body, tear_down)
 }
 
-/// As [`run_with`], with given limits.
+/// Like [`run_with`], with given limits.
 pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     limits: &Limits,
     seed: u64,
@@ -93,7 +93,7 @@ pub(crate) fn run_within<F: Future<Output = ()> + 'static>(
     })
 }
 
-/// As [`run_with`], without other layers.
+/// Like [`run_with`], without other layers.
 pub(crate) fn run<F: Future<Output = ()> + 'static>(
     seed: u64,
     body: impl FnOnce() -> F + Send + 'static,
@@ -101,7 +101,7 @@ pub(crate) fn run<F: Future<Output = ()> + 'static>(
     run_with(seed, Overlay::default(), || {}, body, || {})
 }
 
-/// As [`run`]; panics unless the run passes.
+/// Like [`run`]; panics unless the run passes.
 pub(crate) fn pass<F: Future<Output = ()> + 'static>(
     seed: u64,
     body: impl FnOnce() -> F + Send + 'static,

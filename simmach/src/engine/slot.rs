@@ -29,12 +29,12 @@ impl<T> Slot<T> {
         self.with_if(|_| true, f)
     }
 
-    /// The same as [`with`](Self::with), but returns `None` also while the state is in use.
+    /// Like [`with`](Self::with), but also returns `None` while the state is in use.
     pub(crate) fn try_with<R>(&self, f: impl FnOnce(&mut T) -> R) -> Option<R> {
         self.0.try_borrow_mut().ok()?.as_mut().map(f)
     }
 
-    /// As [`with`](Self::with), but only if `admit` returns true.
+    /// Like [`with`](Self::with), but calls `f` only if `admit` returns true.
     #[inline]
     pub(crate) fn with_if<R>(
         &self,

@@ -1,4 +1,4 @@
-//! The state of one run that belongs to no layer above the engine.
+//! The state of one run, except the state of the layers above the engine.
 
 mod acts;
 mod drawing;
@@ -234,7 +234,7 @@ impl Engine {
         self.word_at(address, None)
     }
 
-    /// As [`word`](Self::word), for a draw with a position.
+    /// Like [`word`](Self::word), for a draw with a position.
     pub(crate) fn word_at(&self, address: Address, position: Option<Position>) -> Option<u64> {
         match self.scope().alive {
             true => self.draws.word_at(address, self.clock.now(), position),
@@ -329,7 +329,8 @@ impl Engine {
         self.arm(at, Action::Wake(waiter, local))
     }
 
-    /// As [`arm`](Self::arm), reusing the slot of the cancelled timer `key`: cheaper if the new timer is due later.
+    /// Like [`arm`](Self::arm), reusing the slot of the cancelled timer `key`: cheaper if the new
+    /// timer is due later.
     pub(crate) fn arm_again(&self, key: TimerKey, at: u64, action: Action) -> TimerKey {
         self.timers.borrow_mut().arm_again(key, self.clock.now(), at, action)
     }
@@ -386,7 +387,8 @@ impl Engine {
         self.trace_as(self.scope(), event);
     }
 
-    /// As [`trace`](Self::trace), for code that runs in `scope`. Inlining it is worth 2% of the benchmark `c`.
+    /// Like [`trace`](Self::trace), for code that runs in `scope`. Inlining it is worth 2% of the
+    /// benchmark `c`.
     #[inline(always)]
     pub(crate) fn trace_as(&self, scope: Scope, event: NewEvent<'_>) {
         self.trace.borrow_mut().add(self.clock.now(), scope, event, || self.map_keys.made());
@@ -402,8 +404,9 @@ impl Engine {
         self.counters.polls_at_moment.set(0);
     }
 
-    /// As [`Engine::note_progress`], for starts and ends of processes. These do not reset the count of polls at one moment:
-    /// a process that restarts forever at one moment must not hide an endless loop.
+    /// Like [`Engine::note_progress`], for starts and ends of processes. These do not reset the
+    /// count of polls at one moment: a process that restarts forever at one moment must not hide an
+    /// endless loop.
     pub(crate) fn note_process_change(&self) {
         self.counters.progress_at.set(self.clock.now());
     }

@@ -1,4 +1,5 @@
-//! The status of a run that other threads may read: what the watchdog looks at, and a count of dropped wakes.
+//! The status of a run that other threads may read: data for the watchdog, and a count of dropped
+//! wakes.
 
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
@@ -28,13 +29,13 @@ pub(crate) struct RunStatus {
 /// Where a run is stuck.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StuckReport {
-    /// Whether the run waits for something that only its own thread could do.
+    /// Whether the run waits for something that only its own thread could do, and so waits forever.
     pub(crate) blocked: bool,
     pub(crate) captured: RawBacktrace,
     pub(crate) machine: MachineId,
     /// The running task, if any.
     pub(crate) task: Option<Identity>,
-    /// Virtual nanoseconds.
+    /// The virtual time in nanoseconds.
     pub(crate) at: u64,
 }
 

@@ -9,7 +9,7 @@ use crate::engine::ids::ProcessId;
 use crate::engine::tasks::table::TaskKey;
 use crate::engine::tasks::wait::Wait;
 
-/// Records that a sequence of steps begins.
+/// Records that a step sequence begins.
 pub(crate) fn begin_sequence(sequence: u64, steps: u64) {
     try_with(|engine| engine.positions.borrow_mut().begin_sequence(sequence, steps));
 }
@@ -19,7 +19,7 @@ pub(crate) fn record_choice(sequence: u64, nth: u64, of: u64) {
     try_with(|engine| engine.positions.borrow_mut().record_choice(sequence, nth, of));
 }
 
-/// Takes the sequences that have begun.
+/// Takes the step sequences that have begun.
 pub(crate) fn take_sequences() -> Vec<StepSequence> {
     try_with(|engine| engine.positions.borrow_mut().take_sequences()).unwrap_or_default()
 }
@@ -29,7 +29,8 @@ pub(crate) fn last_step() -> Option<StepStart> {
     try_with(|engine| engine.positions.borrow().last_step()).flatten()
 }
 
-/// Begins a step in the running task, and wakes what waits for it. Returns the task.
+/// Begins a step in the running task, and wakes the tasks that wait for this step. Returns the
+/// running task.
 pub(crate) fn begin_step(sequence: u64, step: u64) -> Option<TaskKey> {
     let task = try_with(|engine| {
         engine.tasks.numbering(|numbering| numbering.begin_step(sequence, step));

@@ -1,6 +1,6 @@
-//! Tasks as data: their table, the queue of those that are ready, what they wait for, and their names.
+//! Tasks as data: the table of tasks, the queue of ready tasks, their waits, and their names.
 //!
-//! Nothing here polls a task: that is the executor's work.
+//! This module does not poll tasks; the executor does.
 
 pub(crate) mod identity;
 pub(crate) mod numbering;

@@ -33,11 +33,12 @@ impl ThreadStorage {
         (at < self.length).then(|| unsafe { self.first.add(at).read_volatile() })
     }
 
-    /// Sets the word with this number. The caller must know that the word may have any value, such as the state of a
-    /// generator.
+    /// Sets the word with this number. The caller must know that every value is valid for the word,
+    /// as for the state of a generator.
     pub(crate) fn set(self, at: usize, value: u64) {
         if at < self.length {
-            // SAFETY: as in `get`; the word is in a `Cell` of this thread, to which no reference exists meanwhile.
+            // SAFETY: as in `get`; the word is in a `Cell` of this thread, and no reference to it
+            // exists during the write.
             unsafe { self.first.cast_mut().add(at).write_volatile(value) };
         }
     }

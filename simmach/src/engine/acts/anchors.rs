@@ -1,7 +1,8 @@
-//! Anchors: events of machines that acts are bound to in place of a time.
+//! Anchors: events of machines that acts are bound to, instead of a time.
 //!
-//! A bug that needs a power-off between two commits is hit at some time by chance. Bound to the first of the commits, the
-//! power-off keeps hitting when other latencies are drawn or steps are left out.
+//! For example, a bug needs a power-off between two commits. A power-off that is bound to a time
+//! triggers the bug only by chance. Bound to the first commit, it still triggers the bug when other
+//! latencies are drawn or steps are left out.
 
 use std::collections::BTreeMap;
 
@@ -15,22 +16,24 @@ use crate::engine::ids::MachineId;
 pub(crate) enum AnchorEvent {
     /// A machine commits a transaction.
     Commit { machine: MachineId },
-    /// A machine sends a packet. The port is that of the service: the smaller one of the two.
+    /// A machine sends a packet. The port is that of the service: the smaller one of the packet's
+    /// two ports.
     Packet { from: MachineId, to: MachineId, port: u16 },
 }
 
-/// The `nth` event of a kind since the step or the start of the run, counted from 1.
+/// The `nth` event of a kind, counted from 1 since the step or the start of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Anchor {
     pub(crate) event: AnchorEvent,
     pub(crate) nth: u32,
 }
 
-/// The events since the last step of the program: how many of each kind, and when the last one was.
+/// The events since the last step of the program: the number of each kind, and the time of the last
+/// one in virtual nanoseconds.
 #[derive(Debug, Default)]
 pub(crate) struct AnchorCounts(BTreeMap<AnchorEvent, (u32, u64)>);
 
-/// Maximum number of anchors that are recorded of an act.
+/// Maximum number of anchors that are recorded for an act.
 const MAX_ANCHORS: usize = 3;
 
 impl AnchorEvent {

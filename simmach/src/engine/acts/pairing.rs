@@ -1,10 +1,11 @@
-//! Matches repairs with the faults that they undo, since a fault is left out together with its repairs.
+//! Matches repairs with the faults that they undo: a fault is left out together with its repairs.
 
 use crate::engine::acts::{Act, LinkPaths, RecordedAct, Repair, TimedAct};
 use crate::engine::ids::MachineId;
 
-/// Attaches each repair to the faults that it undoes. A repair that undoes several faults is attached to each of them; if it
-/// takes place twice, the second time has no effect. A repair that undoes no fault becomes an act of its own.
+/// Attaches each repair to the faults that it undoes. A repair that undoes several faults is
+/// attached to each of them; if it is carried out twice, the second time has no effect. A repair
+/// that undoes no fault becomes a separate act.
 pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
     let mut timed: Vec<TimedAct> = Vec::new();
     // The faults that later repairs may undo, as indices of `recorded` and `timed`.

@@ -12,8 +12,9 @@ pub(crate) struct ScriptRunner {
     waiting: Vec<usize>,
     /// Indices of the acts that wait for an event, with the number of events until then.
     anchored: Vec<(usize, u32)>,
-    /// What has a time: that, the place at that time, and the act: 0 for itself, 1 for the end of a stop, and from 2 on its
-    /// repairs.
+    /// Acts and repairs whose time is known: the time, the place at that time, the index of the
+    /// act, and a part. Part 0 is the act itself, 1 is the end of a stop, and parts from 2 on are
+    /// its repairs.
     timed: BTreeSet<(u64, u32, usize, usize)>,
 }
 
@@ -22,7 +23,7 @@ pub(crate) struct ScriptRunner {
 pub(crate) struct DueAct {
     pub(crate) id: u32,
     pub(crate) owner: Option<u64>,
-    /// When it was to take place; `None` for a repair.
+    /// When the act was to take place; `None` for a repair.
     pub(crate) when: Option<When>,
     pub(crate) act: Act,
 }
@@ -39,7 +40,7 @@ impl ScriptRunner {
         runner
     }
 
-    /// Whether an act of the script waits for an event, or will.
+    /// Whether any act of the script waits for an event, now or later.
     pub(crate) fn has_anchors(&self) -> bool {
         self.script.acts.iter().any(|act| act.when.is_anchored())
     }

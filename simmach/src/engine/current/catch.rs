@@ -1,4 +1,4 @@
-//! Calls of user code whose panics are caught.
+//! Calls user code and catches its panics.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -19,7 +19,7 @@ pub(crate) fn count_effect(effect: Effect, n: u64) {
     try_with(|engine| engine.count_effect(effect, n));
 }
 
-/// Counts a fault and keeps its description with its time; logs it, too.
+/// Counts a fault, keeps its description and time, and logs it.
 pub(crate) fn record_fault(
     effect: Effect,
     machine: Option<MachineId>,

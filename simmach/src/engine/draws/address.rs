@@ -28,7 +28,7 @@ impl Address {
         Self { words: [a, b, c | Self::SECOND], ..self }
     }
 
-    /// Whether it is the address of a second draw about the same thing.
+    /// Whether this is the address of a second draw about the same thing.
     #[inline]
     pub(crate) const fn is_second(self) -> bool {
         self.words[2] & Self::SECOND != 0

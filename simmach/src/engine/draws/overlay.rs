@@ -1,8 +1,8 @@
-//! Overlays: ordered lists of rules that overrule a run's draws, and a script that stands in for its plans. The last rule
-//! that matches a draw wins.
+//! Overlays: ordered lists of rules that overrule a run's draws. The last rule that matches a draw
+//! wins. An overlay may also have a script, which replaces the run's plans.
 //!
-//! An overlay is plain data. The shrinker writes overlays to leave parts of a run out, and a token contains one. A run with
-//! an empty overlay depends on its seed only.
+//! An overlay is plain data. The shrinker creates overlays to leave out parts of a run, and a token
+//! contains one. A run with an empty overlay depends only on its seed.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::engine::acts::Script;
 use crate::engine::draws::family::Family;
 
-/// An ordered list of rules, of which the last that matches a draw wins, and optionally a script.
+/// An ordered list of rules and, optionally, a script. The last rule that matches a draw wins.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Overlay {
     rules: Vec<Rule>,
@@ -19,26 +19,26 @@ pub(crate) struct Overlay {
     script: Option<Script>,
 }
 
-/// A rule: which draws it matches, and what it makes of them.
+/// A rule: which draws it matches, and what it changes them to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(crate) struct Rule {
     /// The family; `None` means any.
     pub family: Option<Family>,
     /// The inclusive range of each word of the address; `None` means any.
     pub address: [Option<(u64, u64)>; 3],
-    /// The inclusive range of virtual time of the draw; `None` means any.
+    /// The inclusive range of the draw's virtual time in nanoseconds; `None` means any.
     pub time: Option<(u64, u64)>,
     /// The position of one draw, used instead of address and time.
     pub position: Option<Position>,
-    /// What the rule makes of the matching draws.
+    /// What the rule does to the matching draws.
     pub action: RuleAction,
 }
 
-/// The position of a draw in the test: the nth of its family in a lane since a step began. Unlike an address, it does not
-/// change when earlier steps are left out.
+/// The position of a draw in the test: the nth draw of its family in a lane since a step began.
+/// Unlike an address, a position does not change when earlier steps are left out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct Position {
-    /// The sequence of steps; 0 before any.
+    /// The step sequence; 0 before the first one.
     pub sequence: u64,
     /// The step of the sequence.
     pub step: u64,
@@ -147,7 +147,7 @@ impl OverlayIndex {
         !self.by_position.is_empty()
     }
 
-    /// As [`action`](Self::action), for a draw with a position.
+    /// Like [`action`](Self::action), for a draw with a position.
     pub(crate) fn action_at(
         &self,
         family: Family,

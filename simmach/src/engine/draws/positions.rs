@@ -1,7 +1,7 @@
-//! Positions in the test: the sequences of steps, the current step, and the number of a draw within it.
+//! Positions in the test: the step sequences, the current step, and the number of a draw within it.
 //!
-//! The shrinker binds draws and strikes to the step during which they happened, not to the time since the run began. They
-//! then still happen in that step when earlier steps are left out.
+//! The shrinker binds draws and strikes to the step in which they happened, not to a time since the
+//! run began. So they still happen in that step when earlier steps are left out.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -11,25 +11,25 @@ use serde::{Deserialize, Serialize};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::Position;
 
-/// The steps that have begun, and the draws counted since the last one.
+/// The steps that have begun, and the number of draws since the last step began.
 #[derive(Debug, Default)]
 pub(crate) struct Positions {
     last: Option<StepStart>,
-    /// The last one that no plan began.
+    /// The last step that no plan began.
     last_of_program: Option<StepStart>,
-    /// The last step of each sequence, and when it began.
+    /// The last step of each sequence, and its virtual time in nanoseconds.
     begun: BTreeMap<u64, (u64, u64)>,
     waiting: Vec<Waker>,
     /// The current lane of draws.
     lane: u64,
-    /// The sequences that have begun.
+    /// The step sequences that have begun.
     sequences: BTreeMap<u64, StepSequence>,
     /// Number of draws by family and lane since the last step began.
     counts: BTreeMap<(Family, u64), u64>,
 }
 
 impl Positions {
-    /// Records that a sequence of steps begins.
+    /// Records that a step sequence begins.
     pub(crate) fn begin_sequence(&mut self, sequence: u64, steps: u64) {
         self.sequences.entry(sequence).or_insert_with(|| StepSequence::new(sequence, steps));
     }

@@ -1,4 +1,5 @@
-//! The main loop of a run: polls all ready tasks, then moves time to the next timer, until there is a verdict.
+//! The main loop of a run: polls all ready tasks, then advances time to the next timer, until there
+//! is a verdict.
 
 use crate::engine::failure::verdict::{BodyWait, Failure, FailureKind, Verdict};
 use crate::engine::ids::Scope;
@@ -8,22 +9,23 @@ use crate::engine::tasks::wait::Wait;
 use crate::engine::tasks::waiter::Waiter;
 use crate::engine::time::timers::Action;
 
-/// The limits at which a run fails.
+/// The limits of a run. A run that exceeds one fails.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Limits {
-    /// Maximum virtual nanoseconds.
+    /// Maximum virtual time in nanoseconds.
     pub(crate) time: u64,
     /// Maximum number of polls of tasks and fired timers.
     pub(crate) polls: u64,
-    /// Maximum virtual nanoseconds without progress.
+    /// Maximum virtual time without progress, in nanoseconds.
     pub(crate) stall: u64,
 }
 
-/// Maximum number of polls of tasks and fired timers at one moment of virtual time without progress. A run that exceeds it
-/// is in an endless loop, since time moves only when no task is ready.
+/// Maximum number of polls of tasks and fired timers at one moment of virtual time without
+/// progress. A run that exceeds it is in an endless loop, since time advances only when no task is
+/// ready.
 const MAX_POLLS_AT_ONE_MOMENT: u64 = 1_000_000;
-/// Minimum sleep of a client, in virtual nanoseconds, that counts as progress. Shorter ones may be the pauses of a loop
-/// that waits for something that never comes.
+/// Minimum duration of a client's sleep that counts as progress, in virtual nanoseconds. A shorter
+/// sleep may be the pause in a loop that waits forever.
 const DELIBERATE_SLEEP: u64 = 1_000_000_000;
 
 impl Engine {

@@ -1,4 +1,5 @@
-//! Handling of failures in user code: a failure ends the run, or crashes its process if the machine's policy says so.
+//! Handles failures in user code: a failure ends the run, or crashes its process if the machine's
+//! policy says so.
 
 use std::any::Any;
 
@@ -11,7 +12,8 @@ use crate::engine::state::{Engine, UnobservedPanic};
 use crate::engine::status::StuckReport;
 
 impl Engine {
-    /// Reports a failure of the running code. Ends the run, unless the policy of its machine makes it a crash.
+    /// Reports a failure of the running code. The failure ends the run, unless the machine's policy
+    /// turns it into a crash.
     pub(crate) fn fail(&self, failure: Failure) {
         // The failure may be a consequence of these panics.
         self.report_lost_panics();
@@ -19,25 +21,28 @@ impl Engine {
         self.fail_as(self.scope().process, failure);
     }
 
-    /// Fails the run, whatever code is running, because the test itself reported the failure.
+    /// Fails the run, independent of the running code, because the test itself reported the
+    /// failure.
     pub(crate) fn fail_run(&self, failure: Failure) {
         self.end(Verdict::Failed(self.located(failure)));
     }
 
-    /// Fails the run because a closure of the test, such as a packet filter, has panicked, whatever machine it runs for.
-    /// Calls no other layer, since the calling layer's state may be borrowed.
+    /// Fails the run because a closure of the test, such as a packet filter, has panicked. The
+    /// machine that the closure ran for does not matter. Calls no other layer, since the calling
+    /// layer's state may be borrowed.
     pub(crate) fn test_panicked(&self, payload: &(dyn Any + Send)) {
         self.fail_run(Failure::of_panic(panics::note(payload)));
     }
 
-    /// Reports a panic of user code that has no handle to observe it.
+    /// Reports a panic of user code that no handle can observe.
     pub(crate) fn user_panicked(&self, payload: Box<dyn Any + Send>) {
         let failure = Failure::of_panic(panics::note(payload.as_ref()));
         self.fail(failure);
         panics::drop_payload(payload);
     }
 
-    /// Reports the panics of the running guest's tasks that tokio caught, except those of code that was being dropped.
+    /// Reports the panics that tokio caught in the running guest's tasks, except those of code that
+    /// was being dropped.
     pub(crate) fn report_lost_panics(&self) {
         if self.lost_panics.borrow().is_empty() {
             return;

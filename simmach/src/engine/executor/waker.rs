@@ -9,13 +9,13 @@ use crate::engine::tasks::table::TaskKey;
 use crate::engine::tasks::waiter::Waiter;
 
 impl Waiter {
-    /// Creates a waiter for `waker`. Clones it only if it is not the running task's own.
+    /// Creates a waiter for `waker`. Clones `waker` only if it is not the running task's own.
     pub(crate) fn of(waker: &Waker) -> Self {
         Self::new(context::try_with(|engine| engine.own_task(waker)).flatten(), waker)
     }
 }
 
-/// Creates a waker for a task of the run with this status.
+/// Creates a waker for the task `key` of the run with the status `run`.
 pub(crate) fn waker(run: &Arc<RunStatus>, key: TaskKey) -> Waker {
     Waker::from(Arc::new(TaskWaker { run: Arc::clone(run), key }))
 }

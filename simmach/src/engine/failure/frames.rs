@@ -1,4 +1,4 @@
-//! Resolved stack frames: whose code each is in, and which of them a report shows.
+//! Resolved stack frames: whose code each frame is in, and which frames a report shows.
 
 use std::fmt;
 

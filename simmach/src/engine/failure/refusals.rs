@@ -18,14 +18,14 @@ pub(crate) enum ForbiddenCall {
     Thread,
     /// Sleeping in real time.
     Sleep,
-    /// Starting a process, or replacing this one by another program.
+    /// Starting a process, or replacing this process by another program.
     Process,
-    /// A call on the run's own thread that waits for this.
+    /// Blocking the run's own thread to wait for what the text names.
     Block(&'static str),
 }
 
-/// Number of living threads that runs of this process allowed, including the threads that these started. They may outlive
-/// their run.
+/// Number of living threads that runs of this process allowed, including the threads that those
+/// threads started. Threads may outlive their run.
 static LIVE_THREADS: AtomicUsize = AtomicUsize::new(0);
 
 /// The first refusal of a run, and what the functions of `interpose` currently allow.

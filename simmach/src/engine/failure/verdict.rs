@@ -19,7 +19,7 @@ pub enum Verdict {
 }
 
 impl Verdict {
-    /// Whether both are equal, ignoring a location that is unknown in one of them.
+    /// Whether both verdicts are equal, ignoring a location that is unknown in one of them.
     pub(crate) fn is_same(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Failed(one), Self::Failed(two)) => one.is_same(two),
@@ -36,8 +36,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The message of the panic, the error or the limit.
     pub message: String,
-    /// What was attempted when the error of the message occurred, such as a connect, with its host; `None` if that is not
-    /// known or says nothing new.
+    /// What the program attempted when the error in the message occurred, such as a connect, with
+    /// its host. `None` if this is unknown or says nothing new.
     pub cause: Option<String>,
     /// The name of the machine; `None` for code that runs on none, such as a plan.
     pub machine: Option<String>,

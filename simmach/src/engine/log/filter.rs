@@ -1,7 +1,8 @@
 //! The log filter: `RUST_LOG`, in the syntax that `env_logger` and `tracing-subscriber` share.
 //!
-//! It is a list of directives, each a level, a target, or `target=level`. The directive with the longest target that is a
-//! prefix of a record's target decides. Not supported: directives for spans and fields, regular expressions.
+//! The filter is a list of directives, each a level, a target, or `target=level`. A record's level
+//! is decided by the directive with the longest target that is a prefix of the record's target.
+//! Directives for spans and fields and regular expressions are not supported.
 
 use std::env;
 use std::sync::OnceLock;
@@ -34,8 +35,8 @@ pub(crate) struct BadDirective {
     why: &'static str,
 }
 
-/// The filter of this process: the same for all of its runs, since `tracing` caches in statics what is enabled.
-/// Returns the first invalid directive as an error.
+/// The filter of this process. All of its runs share it, since `tracing` caches in statics which
+/// records are enabled. Returns the first invalid directive as an error.
 pub(crate) fn of_process() -> Result<&'static LogFilter, &'static BadDirective> {
     static FILTER: OnceLock<Result<LogFilter, BadDirective>> = OnceLock::new();
     let filter = FILTER.get_or_init(|| match env::var_os(RUST_LOG) {

@@ -1,7 +1,7 @@
 //! The `tracing` subscriber and the `log` logger that capture records into the run's log.
 //!
-//! Both are installed for the process before its first run. Otherwise a program could install its own in the first run and
-//! fail to in the next. Spans are accepted and ignored.
+//! Both are installed for the process before its first run. Otherwise, a program could install its
+//! own subscriber in the first run but not in later runs. Spans are accepted and ignored.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -17,10 +17,10 @@ use tracing::{Dispatch, Event, Metadata, Subscriber, dispatcher};
 use crate::engine::log::filter::{self, LogFilter};
 use crate::engine::log::{Level, in_run, is_kept, keep};
 
-/// Installs simmach's subscriber and logger for the process, unless it has its own.
+/// Installs simmach's subscriber and logger for the process, unless the process has its own.
 ///
-/// A logger that was installed before keeps getting all records of `log`. A subscriber that was installed before gets the
-/// records outside runs.
+/// A logger that was installed earlier still gets all records of `log`. A subscriber that was
+/// installed earlier still gets the records outside runs.
 pub(crate) fn install() {
     static INSTALLED: OnceLock<()> = OnceLock::new();
     INSTALLED.get_or_init(|| {
@@ -32,7 +32,7 @@ pub(crate) fn install() {
     });
 }
 
-/// The maximum level of `log`, if the logger is simmach's.
+/// The maximum level of `log`, if simmach's logger is installed.
 static OWN_MAX_LEVEL: OnceLock<log::LevelFilter> = OnceLock::new();
 
 /// Captures the records of this thread, which a guest started, until the guard is dropped.

@@ -1,8 +1,9 @@
 //! The report on standard error when a panic is about to abort the process.
 //!
-//! These panics cannot be caught: a panic in a destructor during another panic or in an `extern "C"` function, a violated
-//! precondition of unsafe code, and any panic with `panic = "abort"`. The run cannot report them, and the parent process
-//! only has the output of this process.
+//! These panics cannot be caught: a panic in a destructor during another panic or in an `extern
+//! "C"` function, a violated precondition of unsafe code, and any panic with `panic = "abort"`. The
+//! run cannot report them, so the report goes to the output of this process, which the parent
+//! process reads.
 
 use std::cell::Cell;
 use std::fmt::Write as _;
@@ -35,7 +36,7 @@ pub(crate) fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
     cfg!(panic = "abort") || format!("{info:?}").contains("can_unwind: false")
 }
 
-/// Writes the panics of the current poll, the oldest first.
+/// Writes the panics of the current poll, oldest first.
 pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
     let mut text = String::from("\nsimmach: this panic cannot unwind, so the process aborts\n");
     let _ = writeln!(text, "  {}", scene(engine));

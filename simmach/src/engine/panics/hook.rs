@@ -1,13 +1,15 @@
-//! simmach's panic hook, which stays installed while runs go on.
+//! simmach's panic hook, which stays installed while runs are in progress.
 //!
-//! A process has one panic hook, and code under test may replace it: crates that print their own reports do so when a
-//! service starts. Panics of other runs and tests would then not be recorded. Therefore simmach's hook is installed again.
-//! If `set_hook` drops the hook, this happens at once. If the hook is taken and kept, for example by a hook that calls the
-//! previous one, it happens after the task's first poll, and before and after each run.
+//! A process has one panic hook, and code under test may replace it: crates that print their own
+//! reports do so when a service starts. Panics of other runs and tests would then not be recorded.
+//! Therefore simmach installs its hook again. If `set_hook` drops simmach's hook, this happens at
+//! once. If other code takes and keeps the hook, for example to call it from another hook, this
+//! happens after the task's first poll, and before and after each run.
 //!
-//! A hook that was set in a run is thereby removed, and is never called: it might print, or exit the process, because of a
-//! panic that the test expects. A hook that was set outside runs is called for panics outside runs. Not covered: code that
-//! in one poll takes the hook, sets a hook that exits, and panics.
+//! So a hook that was set in a run is removed, and is never called: it might print or exit the
+//! process because of a panic that the test expects. A hook that was set outside runs is called for
+//! panics outside runs. One case is not covered: code that takes the hook, sets a hook that exits,
+//! and panics, all in one poll.
 
 use std::panic::{self, PanicHookInfo};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -19,9 +21,9 @@ use crate::engine::panics;
 
 type Hook = dyn Fn(&PanicHookInfo<'_>) + Send + Sync;
 
-/// The hook for panics outside runs. Locked while the process's hook is changed.
+/// The hook for panics outside runs. It is locked while the process's hook is changed.
 static OUTER_HOOK: Mutex<Option<Arc<Hook>>> = Mutex::new(None);
-/// Address of simmach's hook, or 0 if it was dropped; and its number, counting each installation.
+/// Address of simmach's hook, or 0 if the hook was dropped. [`NUMBER`] counts its installations.
 static ADDRESS: AtomicUsize = AtomicUsize::new(0);
 static NUMBER: AtomicU64 = AtomicU64::new(0);
 /// Number of runs in progress.

@@ -1,9 +1,9 @@
 //! Detects panics that tokio will catch, because they occur in one of its tasks.
 //!
-//! tokio keeps the panic of a task until the task's handle is awaited. If the handle is dropped, nobody sees the panic, but
-//! the run must not pass. The panic hook is not told who will catch a panic, but the stack shows it: look for the innermost
-//! call of `catch_unwind`. If tokio's code for tasks made that call, tokio catches the panic. If other code made it, that
-//! code handles the panic.
+//! tokio keeps the panic of a task until the task's handle is awaited. If the handle is dropped,
+//! nobody sees the panic, but the run must not pass. The panic hook is not told who will catch a
+//! panic, but the innermost call of `catch_unwind` on the stack shows it. If tokio's code for tasks
+//! made that call, tokio catches the panic. If other code made it, that code handles the panic.
 
 use std::collections::BTreeMap;
 use std::ffi::c_void;
@@ -12,7 +12,7 @@ use std::sync::{Mutex, PoisonError};
 
 use crate::engine::context;
 
-/// What a stack frame says about who catches a panic.
+/// What a stack frame shows about who catches a panic.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Frame {
     /// std's function that catches panics.

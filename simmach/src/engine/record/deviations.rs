@@ -1,7 +1,8 @@
-//! Deviations: the draws of a run that were not calm, including strikes of plans and steps of the test, and their total size.
+//! Deviations: the draws of a run that were not calm, including strikes of plans and steps of the
+//! test. Also their total size.
 //!
-//! They are recorded only on request. A draw that resulted in its calm value is not a deviation, since leaving it out would
-//! change nothing.
+//! Deviations are recorded only on request. A draw that resulted in its calm value is not a
+//! deviation, since leaving it out would change nothing.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +15,7 @@ use crate::engine::draws::overlay::Position;
 use crate::engine::ids::MachineId;
 use crate::engine::record::log_lines;
 
-/// How much is recorded of deviations.
+/// How much of the deviations is recorded.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum RecordLevel {
     /// Nothing.
@@ -31,9 +32,9 @@ pub(crate) enum RecordLevel {
 pub(crate) struct Deviation {
     /// The family of the draw.
     pub family: Family,
-    /// The words of its address.
+    /// The words of the draw's address.
     pub address: [u64; 3],
-    /// Its kind.
+    /// The kind of decision.
     pub kind: DeviationKind,
     /// The value drawn: a word, or the number of a choice.
     pub value: u64,

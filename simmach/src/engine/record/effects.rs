@@ -1,6 +1,7 @@
 //! Effects: what happened to the cluster, counted for the report. Faults are also kept with their times.
 //!
-//! Only what took effect is counted: a report never claims a fault that was configured but did not happen.
+//! Only effects that took place are counted. A report never claims a fault that was configured but
+//! did not happen.
 
 use serde::{Deserialize, Serialize};
 

@@ -30,7 +30,7 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     ServiceStarted { machine: MachineId },
     /// A process ended, either a client or a service.
     ProcessEnded { process: ProcessId, machine: MachineId, is_client: bool, exit: ProcessExit },
-    /// A machine lost power, and this many commits, which were not durable, were undone.
+    /// A machine lost power. This undid `commits` commits that were not durable.
     PowerLost { machine: MachineId, commits: u64 },
     /// A machine's disk was emptied.
     DiskWiped { machine: MachineId },

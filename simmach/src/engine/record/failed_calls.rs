@@ -1,4 +1,4 @@
-//! The last calls that failed with an error code of the operating system.
+//! The most recent calls that failed with an error code of the operating system.
 //!
 //! An `io::Error` with a code has no room for a text. The description of the call is therefore kept here, for the report of
 //! a run that fails with such an error.
@@ -31,7 +31,8 @@ impl FailedCalls {
         calls.push_back(FailedCall { process, code, text });
     }
 
-    /// Returns the description of the last call whose error code `message` shows, of a process that matches `process`.
+    /// Returns the description of the last failed call whose error code appears in `message` and
+    /// whose process matches `process`.
     pub(crate) fn find_cause(
         &self,
         message: &str,

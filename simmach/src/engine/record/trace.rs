@@ -26,9 +26,10 @@ pub(crate) struct TraceEvent {
     pub task: u64,
     /// What happened.
     pub event: Event,
-    /// The running hash after it.
+    /// The running hash after this event.
     pub hash: u64,
-    /// Number of `HashMap`s created so far. Not in the hash, since it may depend on earlier runs of the process.
+    /// Number of `HashMap`s created so far. It does not enter the hash, since it may depend on
+    /// earlier runs of the process.
     pub maps: u64,
 }
 

@@ -1,4 +1,4 @@
-//! The acts of a run: acts of plans are recorded, and acts of a script are carried out.
+//! The acts of a run: records the acts of plans, or carries out the acts of a script.
 
 use std::cell::{Cell, RefCell};
 
@@ -12,14 +12,15 @@ use crate::engine::record::deviations::{Deviation, DeviationKind, RecordLevel};
 use crate::engine::state::Engine;
 use crate::engine::time::timers::{Action, TimerKey};
 
-/// The state of a run for acts.
+/// The part of a run's state that is about acts.
 #[derive(Default)]
 pub(crate) struct Acts {
     /// The script that replaces the plans.
     script: Option<RefCell<ScriptRunner>>,
-    /// When its next act is due, as far as is known; the maximum time if there is none.
+    /// When the script's next act is due, in virtual nanoseconds, as far as is known; the maximum
+    /// time if there is none.
     next_at: Cell<u64>,
-    /// The timer that makes time stop there.
+    /// The timer for the next act, so that virtual time stops there.
     timer: Cell<Option<TimerKey>>,
     /// Carries out an act. Set by the layer `sim`.
     carry_out: Cell<Option<fn(DueAct)>>,
@@ -29,7 +30,7 @@ pub(crate) struct Acts {
     counts_places: bool,
     /// Number of polls of the program at this virtual time, that is, of all tasks except plans.
     polls: Cell<(u64, u32)>,
-    /// Whether events are counted that acts can be bound to.
+    /// Whether the events that acts can be bound to are counted.
     counts_events: bool,
     events: RefCell<AnchorCounts>,
 }

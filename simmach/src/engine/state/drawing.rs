@@ -1,4 +1,4 @@
-//! Typed draws, and the recording of those that are not calm.
+//! Typed draws. Draws that are not calm are recorded.
 
 use crate::engine::draws;
 use crate::engine::draws::address::Address;
@@ -10,7 +10,7 @@ impl Engine {
     /// Draws true with probability `p`. Calm is false.
     pub(crate) fn chance(&self, address: Address, p: f64) -> bool {
         p > 0.0
-            // Disk losses have addresses that do not depend on what was left out.
+            // The addresses of disk losses do not depend on what was left out.
             && self.drawn(address, address.family != Family::DiskLoss, |word| {
                 let chance = draws::chance_of(word, p);
                 (chance, u64::from(chance), 1)
@@ -19,7 +19,7 @@ impl Engine {
 
     /// Draws from `[0, 1)`. Calm is 0.5, the median.
     pub(crate) fn unit(&self, address: Address) -> f64 {
-        // The latency of a copy is not counted, since it is only drawn if there is a copy.
+        // The latency of a packet's copy is not counted, since it is only drawn if there is a copy.
         let is_counted = address.family == Family::Latency && !address.is_second();
         self.drawn(address, is_counted, |word| {
             (draws::unit_of(word), word.map_or(0, |word| word.max(1)), 0)
@@ -34,7 +34,8 @@ impl Engine {
         })
     }
 
-    /// Shuffles `items`; `address` is that of the draw for a position. The calm order is the given one.
+    /// Shuffles `items`. `address` returns the address of the draw for a position. The calm order
+    /// is the given one.
     pub(crate) fn shuffle<T>(&self, items: &mut [T], address: impl Fn(u64) -> Address) {
         for at in 1..items.len() {
             let address = address(at as u64);

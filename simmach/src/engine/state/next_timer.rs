@@ -12,12 +12,12 @@ impl Engine {
         self.timer_infos.borrow_mut().push(timer_info);
     }
 
-    /// Whether a task has not ended.
+    /// Whether a task exists and has not ended.
     pub(crate) fn has_task(&self, key: TaskKey) -> bool {
         self.tasks.has(key)
     }
 
-    /// Whether some layer has a timer that keeps the run from stalling.
+    /// Whether any layer has a timer that keeps the run from stalling.
     pub(crate) fn prevents_stall(&self) -> bool {
         let timer_infos = self.timer_infos.borrow().clone();
         timer_infos.iter().any(|timer_info| (timer_info.prevents_stall)())

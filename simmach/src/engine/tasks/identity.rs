@@ -22,15 +22,15 @@ pub(crate) enum Role {
     Thread,
 }
 
-/// The data from which reports name a task. It can be copied where allocation is forbidden, and the name can be formatted on
-/// another thread.
+/// The data from which reports name a task. An identity can be copied where allocation is
+/// forbidden, and another thread can format the name.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Identity {
     pub(crate) role: Role,
     pub(crate) machine: MachineId,
-    /// Its path.
+    /// The task's path.
     pub(crate) path: u64,
-    /// The source location that spawned it or, for [`Role::Main`], that declared the service.
+    /// Where the task was spawned or, for [`Role::Main`], where the service was declared.
     pub(crate) spawned_at: &'static Location<'static>,
 }
 

@@ -1,15 +1,16 @@
-//! Numbers the tasks that a task spawns, and its draws and connections. The numbers are parts of addresses, which must not
-//! depend on what is left out.
+//! Numbers the tasks that a task spawns, its draws, and its connections. The numbers are part of
+//! addresses, so they must not depend on steps that are left out.
 //!
-//! Outside steps, they are counted from the beginning of the task. While a task is in a step of the test, they are counted
-//! within the step, so that leaving out a step does not change the numbers of other steps.
+//! Outside steps, a task's numbers are counted from the beginning of the task. While the task is in
+//! a step of the test, they are counted from the beginning of the step, so that leaving out a step
+//! does not change the numbers in other steps.
 //!
 //! A task is in the step that it began last, until the step's sequence ends or begins its next step. If two sequences
 //! alternate in one task, as under `join!`, actions of one may be counted in a step of the other.
 
 use crate::engine::draws::mix;
 
-/// The `nth` thing of its kind, counted from 1, from one `source`: a task, or a step of a task.
+/// The `nth` item of its kind, counted from 1, from one `source`: a task, or a step of a task.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Numbered {
     /// The path of the task, mixed with the word of the step if the task is in one.
@@ -17,7 +18,7 @@ pub(crate) struct Numbered {
     pub(crate) nth: u64,
 }
 
-/// The number of counted things of each kind.
+/// The number of items of each kind.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Counts {
     pub(crate) children: u64,
@@ -30,9 +31,9 @@ pub(crate) struct Counts {
 #[derive(Debug, Default)]
 pub(crate) struct Numbering {
     outside: Counts,
-    /// The steps that the task is in. The last is the one that began last.
+    /// The steps that the task is in, in the order in which they began.
     steps: Vec<StepCounts>,
-    /// The word of the step in which the task was spawned; 0 outside of steps.
+    /// The word of the step in which the task was spawned; 0 if it was spawned outside steps.
     origin: u64,
 }
 

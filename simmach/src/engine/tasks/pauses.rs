@@ -1,7 +1,8 @@
-//! Paused processes: their tasks are not polled until they go on.
+//! Paused processes, whose tasks are not polled until the processes resume.
 //!
-//! A paused process is like one that the kernel has stopped: its sockets stay open and its kernel acknowledges what arrives,
-//! time passes, and whatever woke its tasks meanwhile is noticed when it goes on.
+//! A paused process is like a process that the kernel has stopped: its sockets stay open, its
+//! kernel acknowledges data that arrives, and time passes. When the process resumes, its tasks
+//! notice all wakes that happened during the pause.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -12,7 +13,7 @@ use crate::engine::tasks::ready_queue::ReadyTask;
 /// The paused processes of a run, each with its ready tasks in the order in which they would have run.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
-    /// False in most runs, which makes asking cheap.
+    /// Whether any process is paused. In most runs this is false, which makes the check cheap.
     is_any: Cell<bool>,
     held: RefCell<BTreeMap<ProcessId, Vec<ReadyTask>>>,
 }

@@ -1,15 +1,16 @@
 //! The scheduler: chooses which ready task runs next.
 //!
-//! Each wake has a priority, drawn at (task, nth wake), but only when two or more tasks are ready. The task with the lowest
-//! priority runs first. The calm priority is 0. Tasks of equal priority run in the order of the polls or events that woke
-//! them; those woken by the same poll or event run in spawn order. The order in which wakers are called does not matter,
-//! since it may depend on more than the seed: `tokio::sync::watch` distributes its waiters by a global counter. Strategies
-//! that bound the number of reorderings are not implemented.
+//! Each wake has a priority, drawn at (task, nth wake). It is drawn only when two or more tasks are
+//! ready. The task with the lowest priority runs first. The calm priority is 0. Tasks of equal
+//! priority run in the order of the polls or events that woke them; tasks woken by the same poll or
+//! event run in spawn order. The order in which wakers are called does not matter, since it may
+//! depend on more than the seed: `tokio::sync::watch` distributes its waiters by a global counter.
+//! Strategies that bound the number of reorderings are not implemented.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// A ready task: its key, and what its priority is drawn from.
+/// A ready task: its key, and the address that its priority is drawn at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ReadyTask {
     pub(crate) slot: u32,
@@ -21,9 +22,9 @@ pub(crate) struct ReadyTask {
 /// A task that was woken since the last pop. Its priority is not drawn yet.
 #[derive(Clone, Copy, Debug)]
 struct WokenTask {
-    /// Number of the poll or event that woke it.
+    /// Number of the poll or event that woke the task.
     by: u64,
-    /// Its number among all tasks of the run, in spawn order.
+    /// The task's number among all tasks of the run, in spawn order.
     spawned: u32,
     ready: ReadyTask,
 }
@@ -34,12 +35,14 @@ pub(crate) struct ReadyQueue {
     single: Option<WokenTask>,
     /// Tasks that were woken since the last pop.
     unranked: Vec<WokenTask>,
-    /// Whether `unranked` is out of the order in which tasks of equal priority run.
+    /// Whether `unranked` is not in the order in which tasks of equal priority run.
     is_unranked_unordered: bool,
     heap: BinaryHeap<Reverse<RankedTask>>,
-    /// A batch of tasks that were ready at once. Sorting it once costs less than pushing each to the heap.
+    /// A batch of tasks that were ready at once. Sorting the batch once costs less than pushing
+    /// each task to the heap.
     sorted: SortedBatch,
-    /// The next sequence number. Tasks get one when they are ranked, or popped alone, in the order in which equals run.
+    /// The next sequence number. A task gets one when it is ranked or popped alone. Tasks of equal
+    /// priority run in this order.
     sequence: u64,
     /// Sequence number of the last task popped.
     last_popped: u64,

@@ -28,7 +28,7 @@ pub(crate) struct TaskKey {
 pub(crate) struct TaskReport {
     pub(crate) identity: Identity,
     pub(crate) wait: Wait,
-    /// The longest sleep it waits for, in nanoseconds; 0 if there is none.
+    /// The longest sleep that the task waits for, in nanoseconds; 0 if there is none.
     pub(crate) longest_sleep: u64,
     pub(crate) ready: bool,
 }
@@ -148,8 +148,8 @@ impl Tasks {
         self.slots.borrow_mut().get_mut(key.slot as usize)?.task_of(key).map(f)
     }
 
-    /// As [`Tasks::with`], but also returns `None` while the slab is borrowed: an allocator or a signal handler may call this
-    /// at any time.
+    /// Like [`Tasks::with`], but also returns `None` while the slab is borrowed: an allocator or a
+    /// signal handler may call this at any time.
     fn with_if_free<R>(&self, key: TaskKey, f: impl FnOnce(&mut Task) -> R) -> Option<R> {
         self.slots.try_borrow_mut().ok()?.get_mut(key.slot as usize)?.task_of(key).map(f)
     }

@@ -1,15 +1,15 @@
-//! What a task waits for. Shown in the report of a run that cannot go on.
+//! The reasons why tasks wait, for the report of a run that cannot continue.
 
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
-/// What a task waits for.
+/// What a task is waiting for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Wait {
     /// Unknown: a channel, a lock or another future that is not simmach's.
     Nothing,
-    /// A virtual time, in nanoseconds, and when the wait began.
+    /// A virtual time, `until`. The wait began at `since`. Both are in nanoseconds.
     Sleep { since: u64, until: u64 },
     /// Something with a name, such as `the stop signal`.
     Named(&'static str),

@@ -1,4 +1,4 @@
-//! How waiters are stored.
+//! The stored form of a task or waker that waits.
 
 use std::task::Waker;
 
@@ -15,8 +15,8 @@ pub(crate) enum Waiter {
 }
 
 impl Waiter {
-    /// Creates a waiter for `waker`, which is cloned only if it is not the running task's own. `task` is the running task, if
-    /// the waker is its own.
+    /// Creates a waiter for `waker`. `task` is the running task, if the waker belongs to it;
+    /// otherwise, `waker` is cloned.
     pub(crate) fn new(task: Option<TaskKey>, waker: &Waker) -> Self {
         match task {
             Some(task) => Self::Task(task),
@@ -24,7 +24,8 @@ impl Waiter {
         }
     }
 
-    /// Whether this is the waiter for `waker`; `task` is the running task, if `waker` is its own.
+    /// Whether this is the waiter for `waker`. `task` is the running task, if `waker` belongs to
+    /// it.
     pub(crate) fn is(&self, task: Option<TaskKey>, waker: &Waker) -> bool {
         match self {
             Self::Task(own) => task == Some(*own),

@@ -1,8 +1,9 @@
 //! Virtual time: nanoseconds since the run began.
 //!
-//! There is one virtual time for the whole cluster. When no task is ready it moves to the next timer. It also moves a little
-//! when code reads it many times in one poll, so that a loop which spins until a deadline ends. The clocks that machines
-//! derive from it are in [`machine_clocks`](super::machine_clocks).
+//! There is one virtual time for the whole cluster. When no task is ready, it advances to the next
+//! timer. It also advances a little when code reads it many times in one poll, so that a loop that
+//! spins until a deadline ends. [`machine_clocks`](super::machine_clocks) derives the clocks of
+//! machines from virtual time.
 
 use std::cell::Cell;
 use std::time::{Duration, Instant};
@@ -10,11 +11,12 @@ use std::time::{Duration, Instant};
 use crate::engine::ids::MachineId;
 use crate::engine::time::machine_clocks::MachineClocks;
 
-/// Number of readings in one poll that do not move time.
+/// Number of clock readings in one poll that do not advance time.
 const FREE_READINGS: u32 = 1_000;
-/// Number of readings at one moment, over all polls, that do not move time. This ends loops that yield between readings.
+/// Number of clock readings at one moment, over all polls, that do not advance time. With more
+/// readings time advances, which ends loops that yield between readings.
 const FREE_AT_ONE_MOMENT: u32 = 100_000;
-/// Nanoseconds by which each further reading moves time.
+/// Nanoseconds by which each further reading advances time.
 const READING_COST: u64 = 1_000;
 
 /// Nanoseconds per second.
@@ -31,7 +33,8 @@ pub(crate) struct Clock {
     readings: Cell<u32>,
     /// Readings since the virtual clock last advanced.
     readings_at_moment: Cell<u32>,
-    /// Whether readings are not counted now, because they are not made by the code under test.
+    /// Whether readings are currently not counted, because they are not made by the code under
+    /// test.
     is_uncounted: Cell<bool>,
     epoch: Cell<u64>,
     /// The `Instant` of the start of the run.

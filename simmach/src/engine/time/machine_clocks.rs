@@ -3,9 +3,10 @@
 //! Each machine has an oscillator that drives two clocks: a monotonic clock, which is never set but may run fast or slow,
 //! and a wall clock, which may also have an offset. By default both are exact. They belong to the machine and keep their
 //! state when a process is restarted.
-//!
-//! All waits of code on a machine use its monotonic clock: sleeps, timeouts, intervals, disk latencies and blocking calls.
-//! When the clock's speed changes, pending timers are moved. The network uses true time, including TCP's timers; so do the
+//! Code on a machine waits by the machine's monotonic clock: this applies to sleeps, timeouts,
+//! intervals, disk latencies and blocking calls. When the clock's speed changes, pending timers are
+//! moved. The network, including TCP's timers, uses virtual time; so do flushes of a periodic
+//! store, restarts and plans. Slewing, leap seconds and jitter are not modelled.
 //! flushes of a periodic store, restarts and plans. Not modelled: slewing, leap seconds and jitter.
 
 use std::cell::{Cell, OnceCell};
@@ -13,12 +14,12 @@ use std::time::Duration;
 
 use crate::engine::ids::MachineId;
 
-/// The unit of drift is one part per million.
+/// Parts per million, the unit of drift.
 const MILLION: i128 = 1_000_000;
 /// Nanoseconds per second.
 const SECOND: i128 = 1_000_000_000;
 
-/// Range of drift, in parts per million. With a speed of zero or less no timer would become due.
+/// Range of drift, in parts per million. With a speed of zero or less, no timer would become due.
 const DRIFT: std::ops::RangeInclusive<i32> = -900_000..=9_000_000;
 
 /// The error of a machine's clocks, for [`Sim::set_clock`](crate::Sim::set_clock): an offset of the wall clock, and a drift

@@ -1,18 +1,22 @@
 //! Timers: a queue of actions ordered by (time, sequence number), from which any action can be cancelled.
 //!
-//! The actions are in a slab; heaps hold small nodes that point to them. Timers due at the same time fire in the order in
-//! which they were armed. Most timers are either due next, like the arrivals of packets, or get cancelled, like timeouts.
-//! Four mechanisms keep both kinds cheap:
+//! The actions are in a slab; heaps contain small nodes that point to the actions. Timers due at
+//! the same time fire in the order in which they were armed. Most timers are either due next, like
+//! the arrivals of packets, or get cancelled, like timeouts. Four mechanisms keep both kinds cheap:
 //!
 //! - **Front.** A timer that is due before all others is kept in front of the heaps and never enters one.
-//! - **Chains.** Timers with the same wait become due in the order in which they were armed. They are linked to a chain, of
-//!   which only the head has a node. A [lane](Lane) remembers the last timer of a wait, so that the next one can be linked.
-//! - **Far heap.** Timers far in the future have a heap of their own, so that they do not slow down the near one.
-//! - **Lazy cancellation.** Cancelling takes the action out of the slab and leaves the node. The node is dropped when it
-//!   reaches the head of its heap, or by a sweep when too many are cancelled. Until then the owner can arm the timer again
-//!   without a heap operation: the node stays where it is, and is moved when it reaches the head.
+//! - **Chains.** Timers with the same wait become due in the order in which they were armed. They
+//!   are linked to a chain, of which only the head has a node. A [lane](Lane) remembers the last
+//!   timer of a wait, so that the next timer can be linked to it.
+//! - **Far heap.** Timers far in the future are in a separate heap, so that they do not slow down
+//!   the heap of near timers.
+//! - **Lazy cancellation.** Cancelling takes the action out of the slab and leaves the node. The
+//!   node is dropped when it reaches the head of its heap, or by a sweep when too many timers are
+//!   cancelled. Until then, the owner can arm the timer again without a heap operation: the node
+//!   stays where it is, and is moved when it reaches the head.
 //!
-//! An example, in milliseconds. A, B and C wait for 40 and were armed at 0, 1 and 2; D waits for 200; P is a packet:
+//! An example, in milliseconds. A, B and C wait for 40 ms and were armed at 0, 1 and 2 ms; D waits
+//! for 200 ms; P is a packet:
 //!
 //! ```text
 //! front   P 2.3
@@ -20,9 +24,10 @@
 //! far     D 200
 //! ```
 //!
-//! P fires, and the front is empty: the next timer is the lower of the heaps' heads, A. When A fires, B takes over its node.
-//! If B is cancelled it stays in the chain without an action, and is skipped when it becomes the head. If D is cancelled and
-//! armed again for 260, its node stays at 200; when it reaches the head it is pushed again with 260.
+//! P fires, which leaves the front empty: the next timer is the earlier of the two heaps' heads, A.
+//! When A fires, B takes over A's node. If B is cancelled, it stays in the chain without an action,
+//! and is skipped when it becomes the head. If D is cancelled and armed again for 260, its node
+//! stays at 200. When the node reaches the head, it is pushed again with 260.
 
 #[cfg(test)]
 mod tests;
@@ -172,7 +177,8 @@ impl Timers {
         key
     }
 
-    /// As [`arm`](Self::arm), reusing the node of the cancelled timer `key` if that is not later than `at`.
+    /// Like [`arm`](Self::arm), reusing the node of the cancelled timer `key` if that is not later
+    /// than `at`.
     pub(crate) fn arm_again(
         &mut self,
         key: TimerKey,
@@ -418,7 +424,8 @@ impl Timers {
         }
     }
 
-    /// As [`remove_head`](Self::remove_head), for the front. A rearmed timer is never there: its node is in a heap.
+    /// Like [`remove_head`](Self::remove_head), for the front. A rearmed timer is never there: its
+    /// node is in a heap.
     #[inline]
     fn remove_front(&mut self, slot: u32) {
         let Entry { next_in_chain, rearmed, ref action, .. } = self.slots[slot as usize];

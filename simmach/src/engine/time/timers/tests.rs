@@ -1,4 +1,4 @@
-//! The timers against a model, and their order.
+//! Compares the timers with a model, and tests the order in which they fire.
 
 use std::collections::BTreeMap;
 
