@@ -1,10 +1,12 @@
-//! The disk of each machine: a file system whose unsynced changes a power failure may take.
+//! The disk of each machine: a file system that may lose unsynced changes at a power failure.
 //!
-//! A [`FileSystem`] is in memory. It keeps what each change that is not durable has overwritten, and decides at a power failure
-//! which of them reached the disk: of a file all, none, a prefix whose last write is torn, or any sectors; of names as the
-//! [`CrashProfile`] says. Each loss is a draw whose calm value loses nothing.
+//! A [`FileSystem`] is in memory. For each change that is not durable, it keeps the overwritten
+//! bytes. At a power failure it decides which of these changes reached the disk. Of a file's
+//! changes these are all, none, a prefix whose last write is torn, or any sectors. Of the changes
+//! to names they are those that the [`CrashProfile`] allows. Each loss is a draw whose calm value
+//! loses nothing.
 //!
-//! Not modelled are corrupt sectors, disks that report a sync before it is done, and quotas.
+//! Corrupt sectors, quotas, and disks that report a sync too early are not modelled.
 
 mod attributes;
 mod content;

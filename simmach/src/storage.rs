@@ -1,9 +1,10 @@
 //! Transactional storage: LMDB, through heed, on the disk of each machine.
 //!
-//! In a run, each machine has a simulated disk. Modelled are: one store for each service and name on a machine; one writer at a
-//! time, in virtual time; disk latency; durability, where power loss takes exactly the commits that are not durable; full
-//! disks; and wiped disks. Not modelled are: torn or corrupt pages, disks that report data as durable too early, bandwidth,
-//! the latency of reads, and files other than stores.
+//! In a run, each machine has a simulated disk. These are modelled: one store for each service and
+//! name on a machine; one writer at a time, in virtual time; disk latency; durability, where power
+//! loss takes exactly the commits that are not durable; full disks; and wiped disks. These are not
+//! modelled: torn or corrupt pages, disks that report data as durable too early, bandwidth, the
+//! latency of reads, and files other than stores.
 //!
 //! Outside a run, with the feature `real`, stores are LMDB files in a real folder. Commits use fsync, and transactions run on
 //! threads where blocking is allowed.
@@ -27,14 +28,16 @@
 //! }
 //! ```
 //!
-//! A transaction is a closure, so it cannot live across an `await`, and a killed process leaves no transaction open.
-//! Closures are `Send + 'static`, so that they can run on a different thread outside a run.
+//! A transaction is a closure. So it cannot live across an `await`, and a killed process leaves no
+//! transaction open. Closures are `Send + 'static`, so that they can run on a different thread
+//! outside a run.
 //!
 //! # Folders outside a run
 //!
-//! A process has one folder for its stores, set with [`set_folder`] or the environment variable `SIMMACH_DATA_DIR`. A store is
-//! the file `<name>.mdb` in that folder. In a run, services on one machine have separate stores even if the names are equal.
-//! To get the same outside a run, start each service as a process with a folder of its own.
+//! A process has one folder for its stores, set with [`set_folder`] or the environment variable
+//! `SIMMACH_DATA_DIR`. A store is the file `<name>.mdb` in that folder. In a run, services on one
+//! machine have separate stores, even if the stores have the same name. For the same separation
+//! outside a run, start each service as a process with its own folder.
 
 #[cfg(feature = "sim")]
 mod disk_errors;

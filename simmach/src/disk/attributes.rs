@@ -1,4 +1,4 @@
-//! What else is asked of a file system: modes, times, room and holes.
+//! The parts of a file system other than bytes and names: modes, times, free space and holes.
 
 use crate::disk::file_system::FileSystem;
 use crate::disk::inode::InodeId;
@@ -14,7 +14,7 @@ impl FileSystem {
         Ok(())
     }
 
-    /// Sets the times of an inode; `None` leaves one as it is.
+    /// Sets the times of an inode. `None` leaves that time unchanged.
     pub(crate) fn set_times(
         &mut self,
         id: InodeId,
@@ -29,13 +29,14 @@ impl FileSystem {
         Ok(())
     }
 
-    /// The capacity and the free room, in bytes. A disk without a limit has a tebibyte.
+    /// Returns the capacity and the free space, in bytes. A disk without a limit has a capacity of
+    /// 1 TiB.
     pub(crate) fn space(&self) -> (u64, u64) {
         let pages = self.capacity.min((1 << 40) / PAGE as u64);
         (pages * PAGE as u64, pages.saturating_sub(self.used) * PAGE as u64)
     }
 
-    /// `ENOSPC` if there is no room for a range of a file.
+    /// Returns `ENOSPC` if there is not enough free space for a range of a file.
     pub(crate) fn check_room(&self, file: InodeId, start: u64, length: u64) -> Answer<()> {
         let holes = self.content(file)?.pages.holes(start, length);
         match holes <= self.capacity.saturating_sub(self.used) {

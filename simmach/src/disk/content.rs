@@ -1,8 +1,9 @@
 //! A file's bytes: what its readers see, and the changes that a power failure may take.
 //!
-//! Each change keeps what it overwrote, so that a sync has nothing to copy: it forgets the changes. A write is made up of
-//! sectors, each of which reaches the disk alone. A power failure leaves each sector in one of its versions: the last
-//! durable one, or the one after any later change that touched it.
+//! Each change keeps the bytes that it overwrote. So a sync copies nothing: it only forgets the
+//! changes. A write consists of sectors, and each sector reaches the disk independently. A power
+//! failure leaves each sector in one of its versions: the last durable one, or the one after any
+//! later change to the sector.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -13,7 +14,8 @@ use crate::disk::pages::{PAGE, Pages};
 /// Bytes that a disk writes at once.
 pub(super) const SECTOR: u64 = 512;
 
-/// More changes than this, or more overwritten bytes, are written back, as by a kernel that is short of memory.
+/// If a file has more unsynced changes than this, or more overwritten bytes than the next limit, it
+/// is written back, as by a kernel that is short of memory.
 const MAX_CHANGES: usize = 8_192;
 const MAX_OVERWRITTEN: usize = 32 << 20;
 
@@ -22,16 +24,16 @@ const MAX_OVERWRITTEN: usize = 32 << 20;
 pub(super) struct Content {
     pub(super) pages: Pages,
     size: u64,
-    /// Oldest first.
+    /// The changes, oldest first.
     pub(super) changes: VecDeque<Change>,
     overwritten: usize,
     /// Number of changes so far.
     serial: u64,
     /// Whether a sync failed since the file was last durable as a whole.
     has_failed_sync: bool,
-    /// What was last seen of the pages of a file that is mapped for writing.
+    /// If the file is mapped for writing, the bytes of its pages when the mappings were last read.
     seen: Option<BTreeMap<usize, Box<[u8; PAGE]>>>,
-    /// Mappings for writing.
+    /// The number of mappings for writing.
     writers: u32,
 }
 

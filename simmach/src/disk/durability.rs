@@ -10,7 +10,7 @@ use crate::disk::power_failure::Victim;
 use crate::disk::profile::CrashProfile;
 use crate::interpose::system::Answer;
 
-/// What a power failure took.
+/// The losses of a power failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
     /// Changes of names.
@@ -38,7 +38,8 @@ impl FileSystem {
         Ok(())
     }
 
-    /// A sync of a file or a folder fails. What it was to write is not written by the next sync either.
+    /// Makes a sync of a file or a folder fail. The next sync does not write the affected changes
+    /// either.
     #[cfg_attr(not(test), expect(dead_code, reason = "calls that use it are not answered yet"))]
     pub(crate) fn fail_sync(&mut self, id: InodeId) -> Answer<()> {
         if let InodeKind::File(content) = &mut self.inode_mut(id)?.kind {

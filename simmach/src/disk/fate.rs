@@ -1,35 +1,36 @@
-//! What a power failure leaves of changes that are not durable: the draws, and the fates from which they are made.
+//! Draws which changes a power failure takes, among those that are not durable.
 //!
-//! A fate is drawn for each file, and one for all names. It is a setting of the run: it says how likely the loss of each
-//! change is. Each loss then is a draw of its own, whose calm value keeps the change, so that lost writes can be left out one
-//! by one. Fates are mixed since independent draws for each sector almost never lose exactly the end of a file, and a prefix of
-//! changes never shows a reordering.
+//! One fate is drawn for each file, and one for all names. A fate is a setting of the run: the
+//! probability that each change is lost. Each loss is then a separate draw whose calm value keeps
+//! the change, so that the shrinker can leave out lost writes one by one. Several kinds of fates
+//! are needed: independent draws for each sector almost never lose exactly the end of a file, and
+//! losing only the last changes never shows a reordering.
 
-/// Where the decisions about changes that are not durable come from.
+/// The source of decisions about changes that are not durable.
 pub(crate) trait LossDraws {
-    /// A number below `n` that belongs to the seed alone.
+    /// Draws a number below `n` that depends only on the seed.
     fn setting(&mut self, at: LossAddress, n: u64) -> u64;
 
-    /// Whether something is lost, with this probability. Calm: it is not.
+    /// Draws whether something is lost, with probability `chance`. Calm is false.
     fn is_lost(&mut self, at: LossAddress, chance: f64, describe: &dyn Fn() -> String) -> bool;
 
-    /// How many of at most `n` units are lost. Calm: none.
+    /// Draws how many of at most `n` units are lost. Calm is 0.
     fn lost_units(&mut self, at: LossAddress, n: u64, describe: &dyn Fn(u64) -> String) -> u64;
 }
 
-/// Which decision of a power failure a draw makes.
+/// The address of one decision of a power failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct LossAddress {
-    /// The file's own word, or [`NAMES`].
+    /// The word of the file, or [`NAMES`].
     pub(crate) subject: u64,
-    /// The change, counted from the newest one, and its part.
+    /// The change, counted from the newest one, and the part of the change.
     pub(crate) part: u64,
 }
 
 /// The subject of draws about names.
 pub(super) const NAMES: u64 = 0;
 
-/// Parts of a change are numbered from 1 on; 0 is the whole change.
+/// Number of bits for the part of a change. Parts are numbered from 1; 0 is the whole change.
 const PART_BITS: u32 = 44;
 
 /// The part of the address that stands for the size of a file after a change.
@@ -38,7 +39,7 @@ const SIZE: u64 = (1 << PART_BITS) - 1;
 /// The part of the address that stands for whether a change is torn.
 const TORN: u64 = SIZE - 1;
 
-/// The probability of a loss that the seed does not make, and that an overlay may.
+/// The probability of a loss that no seed causes, but that an overlay can cause.
 pub(super) const UNLIKELY: f64 = f64::MIN_POSITIVE;
 
 impl LossAddress {

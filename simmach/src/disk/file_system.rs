@@ -1,6 +1,6 @@
-//! The file system of one machine: inodes and names, as a program sees them, and their state after a power failure.
+//! The file system of one machine: its inodes and names, and its state after a power failure.
 //!
-//! Calls here take inodes and single names; `disk::path` resolves paths.
+//! The methods take inodes and single names; `disk::path` resolves paths.
 
 use std::collections::BTreeMap;
 
@@ -12,27 +12,28 @@ use crate::disk::profile::CrashProfile;
 use crate::engine::mix;
 use crate::interpose::system::{Answer, Errno};
 
-/// Bytes in a name, at most.
+/// Maximum length of a name in bytes.
 const MAX_NAME: usize = 255;
-/// Names of an inode, at most: as in ext4.
+/// Maximum number of names of an inode, as in ext4.
 const MAX_NAMES: u32 = 65_000;
-/// Bytes in a file, at most: as in ext4 with pages of 4096 bytes.
+/// Maximum size of a file in bytes, as in ext4 with pages of 4096 bytes.
 pub(crate) const MAX_SIZE: u64 = (1 << 44) - PAGE as u64;
 
 /// The file system of a machine.
 #[derive(Clone, Debug)]
 pub(crate) struct FileSystem {
     pub(super) profile: CrashProfile,
-    /// By number. An inode that is gone leaves an empty entry, since its number is not used again.
+    /// The inodes, by number. A deleted inode leaves an empty entry, since its number is not
+    /// reused.
     inodes: Vec<Option<Box<Inode>>>,
     /// Changes of names that are not durable, oldest first.
     pub(super) names: Vec<NameChange>,
-    /// How many inodes were created by each path so far.
+    /// For each path, as a word: how many inodes have been created there.
     created: BTreeMap<u64, u64>,
-    /// Pages, at most.
+    /// Maximum number of pages.
     pub(super) capacity: u64,
     pub(super) used: u64,
-    /// Number of inodes that were there before the machine's first start.
+    /// Number of inodes that existed before the machine's first start.
     own: usize,
 }
 

@@ -1,4 +1,5 @@
-//! The host's files, as far as a machine sees them: read-only, and not below the folders that a machine has for itself.
+//! The host's files as a machine sees them: read-only, and hidden in folders that each machine has
+//! on its own disk.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -14,7 +15,7 @@ pub(crate) const HOME: &str = "/home/simmach";
 /// Folders of the kernel.
 const DEVICES: [&str; 3] = ["/dev", "/proc", "/sys"];
 
-/// What something on the host is.
+/// The type of a file on the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum HostKind {
     File,
@@ -22,23 +23,24 @@ pub(crate) enum HostKind {
     Link,
 }
 
-/// The host's files.
+/// Access to the host's files.
 pub(crate) trait Host {
-    /// What there is at an absolute path; a symbolic link is not followed.
+    /// Returns the type of the file at an absolute path. Does not follow a symbolic link at the
+    /// end.
     fn kind(&self, path: &[u8]) -> Option<HostKind>;
 
-    /// The target of a symbolic link.
+    /// Returns the target of a symbolic link.
     fn target(&self, path: &[u8]) -> Option<Vec<u8>>;
 
-    /// Which folders are seen.
+    /// Returns which folders are visible.
     fn view(&self) -> &HostView;
 }
 
-/// Which folders of the host a machine sees.
+/// Which folders of the host are visible to a machine.
 #[derive(Debug, Default)]
 pub(crate) struct HostView {
     hidden: Vec<Vec<u8>>,
-    /// Folders that are seen although they are below hidden ones.
+    /// Folders that are visible although they are inside hidden ones.
     shown: Vec<Vec<u8>>,
 }
 

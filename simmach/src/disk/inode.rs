@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::disk::content::Content;
 
-/// The number of an inode on its disk. It is not used again.
+/// The number of an inode on its disk. Numbers are not reused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct InodeId(pub(crate) u64);
 
@@ -14,7 +14,7 @@ pub(crate) const ROOT: InodeId = InodeId(2);
 /// A name in a folder.
 pub(crate) type Name = Vec<u8>;
 
-/// Times in nanoseconds since 1970, by the machine's clock.
+/// The times of an inode, in nanoseconds since 1970 by the machine's clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Times {
     pub(crate) accessed: i64,
@@ -22,7 +22,7 @@ pub(crate) struct Times {
     pub(crate) changed: i64,
 }
 
-/// What an inode is.
+/// The type of an inode, with its contents.
 #[derive(Clone, Debug)]
 pub(super) enum InodeKind {
     File(Content),
@@ -34,11 +34,11 @@ pub(super) enum InodeKind {
 #[derive(Clone, Debug)]
 pub(super) struct Inode {
     pub(super) kind: InodeKind,
-    /// The folder that it is in, if it is a folder.
+    /// If the inode is a folder, the folder that contains it.
     pub(super) parent: InodeId,
-    /// Names that lead to it.
+    /// Number of names of the inode.
     pub(super) names: u32,
-    /// Open files and working folders that use it.
+    /// Number of open files and working folders that use the inode.
     pub(super) users: u32,
     /// Changes of names that are not durable and mention it.
     pub(super) pins: u32,

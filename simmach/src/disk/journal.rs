@@ -1,4 +1,4 @@
-//! The changes of names that are not durable, and what a power failure takes of them.
+//! Changes of names that are not durable, and which of them a power failure takes.
 
 use std::collections::BTreeSet;
 
@@ -6,14 +6,14 @@ use crate::disk::fate::{Fate, LossAddress, LossDraws, NAMES, Outlook, UNLIKELY};
 use crate::disk::inode::{InodeId, Name};
 use crate::disk::profile::CrashProfile;
 
-/// A change of names, or one that a journal orders with them.
+/// A change of names, or a change of a file's size that the journal orders with them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum NameChange {
     /// A name was created.
     Link { folder: InodeId, name: Name, inode: InodeId },
     /// A name was removed.
     Unlink { folder: InodeId, name: Name, inode: InodeId },
-    /// A name was moved, and may have replaced another.
+    /// A name was moved, and may have replaced another name.
     Rename {
         folder: InodeId,
         name: Name,
@@ -21,15 +21,15 @@ pub(super) enum NameChange {
         to_name: Name,
         inode: InodeId,
         replaced: Option<InodeId>,
-        /// The changes of the file before this one, which reach the disk first.
+        /// Number of earlier changes to the file, which reach the disk before the rename.
         data: u64,
     },
-    /// A file was cut or extended by this change of it.
+    /// The size of a file was changed by the change with this serial number.
     Resize { inode: InodeId, serial: u64 },
 }
 
 impl NameChange {
-    /// The folders that it changes.
+    /// The folders that this change affects.
     pub(super) fn folders(&self) -> impl Iterator<Item = InodeId> {
         let folders = match *self {
             Self::Link { folder, .. } | Self::Unlink { folder, .. } => [Some(folder), None],
@@ -39,7 +39,7 @@ impl NameChange {
         folders.into_iter().flatten()
     }
 
-    /// The inodes that it mentions.
+    /// The inodes that this change concerns.
     pub(super) fn inodes(&self) -> impl Iterator<Item = InodeId> {
         let (inode, replaced) = match *self {
             Self::Link { inode, .. } | Self::Unlink { inode, .. } | Self::Resize { inode, .. } => {

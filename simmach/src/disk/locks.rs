@@ -1,22 +1,23 @@
-//! Locks on files: of whole files (`flock`), and of ranges, by open files or by processes (`fcntl`).
+//! Locks on files: on whole files (`flock`), and on ranges for open files or for processes
+//! (`fcntl`).
 
 use crate::engine::ProcessId;
 
-/// Who holds a lock.
+/// The owner of a lock.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LockOwner {
-    /// An open file, by a number of its own.
+    /// An open file, identified by its number.
     OpenFile(u64),
-    /// A process: its locks go when it closes any descriptor of the file.
+    /// A process. It loses its locks on a file when it closes any descriptor of the file.
     Process(ProcessId),
 }
 
-/// A lock on a range.
+/// A lock on a range of bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RangeLock {
     pub(crate) owner: LockOwner,
     pub(crate) start: u64,
-    /// The first byte behind it; the largest number means all up to the end.
+    /// The first byte after the range. The largest number means that the range has no end.
     pub(crate) end: u64,
     pub(crate) is_exclusive: bool,
 }
@@ -24,7 +25,7 @@ pub(crate) struct RangeLock {
 /// The locks of a file.
 #[derive(Debug, Default)]
 pub(crate) struct Locks {
-    /// Open files that hold the whole file, and whether they do alone.
+    /// The open files that have locked the whole file, and whether their locks are exclusive.
     whole: Vec<(u64, bool)>,
     ranges: Vec<RangeLock>,
 }
@@ -34,8 +35,8 @@ impl Locks {
         self.whole.is_empty() && self.ranges.is_empty()
     }
 
-    /// Locks the whole file for an open file, in place of the lock that it has. Returns false if another one is in the way; as
-    /// in Linux the old lock is gone then, too.
+    /// Locks the whole file for an open file, in place of that open file's previous lock. Returns
+    /// false if another lock conflicts. The previous lock is then lost too, as in Linux.
     pub(crate) fn lock_whole(&mut self, owner: u64, is_exclusive: bool) -> bool {
         self.unlock_whole(owner);
         let is_free = self.whole.iter().all(|(_, other)| !is_exclusive && !other);

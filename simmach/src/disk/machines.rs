@@ -1,4 +1,4 @@
-//! The disks of a run: one for each machine, made when something first uses it.
+//! The disks of a run: one for each machine, created on first use.
 
 use std::collections::BTreeMap;
 use std::task::Waker;
@@ -20,7 +20,7 @@ thread_local! {
     pub(crate) static FILE_SYSTEMS: Slot<MachineDisks> = const { Slot::new() };
 }
 
-/// Folders that a machine has from the beginning.
+/// Folders that exist on each machine's disk from the beginning.
 const FOLDERS: [&str; 8] =
     ["/tmp", "/var/tmp", "/var/lib", "/var/log", "/var/cache", "/run", "/dev/shm", HOME];
 
@@ -28,9 +28,9 @@ const FOLDERS: [&str; 8] =
 #[derive(Debug, Default)]
 pub(crate) struct MachineDisks {
     disks: BTreeMap<MachineId, MachineDisk>,
-    /// Working folders of processes that have changed theirs.
+    /// The working folders of processes that have changed them.
     working: BTreeMap<ProcessId, Start>,
-    /// Mappings for writing, by their addresses.
+    /// Mappings for writing, by address.
     pub(super) mappings: BTreeMap<usize, Mapping>,
 }
 

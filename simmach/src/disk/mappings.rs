@@ -1,6 +1,7 @@
-//! Mappings of files that may be written through: which memory shows which part of which file.
+//! Mappings of files for writing: which memory shows which part of which file.
 //!
-//! Allocators unmap memory at any time, also while the run's state is in use: then there is nothing to do here.
+//! Allocators unmap memory at any time, even while the run's state is borrowed. In that case the
+//! functions here do nothing.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -9,7 +10,8 @@ use crate::disk::machines::{FILE_SYSTEMS, MachineDisks};
 use crate::engine::{MachineId, ProcessId};
 use crate::interpose::system::{Answer, Errno};
 
-/// Number of mappings in the runs of this OS process: calls on memory are forwarded at once while there are none.
+/// Number of mappings in all runs of this OS process. While it is 0, calls on memory are forwarded
+/// at once.
 static MAPPINGS: AtomicUsize = AtomicUsize::new(0);
 
 /// A mapping of a file for writing.
@@ -18,12 +20,12 @@ pub(crate) struct Mapping {
     pub(crate) machine: MachineId,
     pub(crate) process: ProcessId,
     pub(crate) inode: InodeId,
-    /// Where it begins in the file.
+    /// The offset in the file at which the mapping begins, in bytes.
     pub(crate) offset: u64,
     pub(crate) length: usize,
 }
 
-/// Whether there may be a mapping.
+/// Whether any mapping may exist.
 pub(crate) fn has_mappings() -> bool {
     MAPPINGS.load(Ordering::Relaxed) > 0
 }
@@ -32,14 +34,14 @@ fn with<R>(f: impl FnOnce(&mut MachineDisks) -> R) -> Option<R> {
     FILE_SYSTEMS.try_with(|slot| slot.try_with(f)).ok().flatten()
 }
 
-/// Notes a mapping at an address.
+/// Records a mapping at an address.
 pub(crate) fn add(address: usize, mapping: Mapping) -> Answer<()> {
     MAPPINGS.fetch_add(1, Ordering::Relaxed);
     let added = with(|disks| _ = disks.mappings.insert(address, mapping));
     added.ok_or(Errno(libc::EIO))
 }
 
-/// Memory is unmapped: takes what was written to the mappings in it.
+/// Removes the mappings in memory that is about to be unmapped, and reads what was written to them.
 pub(crate) fn remove(address: usize, length: usize) {
     with(|disks| {
         let end = address.saturating_add(length);

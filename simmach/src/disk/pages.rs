@@ -1,19 +1,20 @@
-//! The bytes of a file, in pages. A page that was never written, or that was cut off, is a hole: it reads as zeros.
+//! The bytes of a file, in pages. A page that was never written or was cut off is a hole, which
+//! reads as zeros.
 
 use rustix::io::Errno;
 
 use crate::disk::region::Region;
 
-/// Bytes of a page.
+/// Size of a page in bytes.
 pub(super) const PAGE: usize = 4096;
 
 type Page = Box<[u8; PAGE]>;
 
-/// Sparse bytes, without a size: all that was never written is zero.
+/// Sparse bytes without a size. Bytes that were never written are zero.
 #[derive(Debug)]
 pub(super) enum Pages {
     Memory(Sparse),
-    /// The file was mapped.
+    /// A memory file, since the file has been mapped.
     Mapped(Region),
 }
 
@@ -21,7 +22,7 @@ pub(super) enum Pages {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Sparse {
     pages: Vec<Option<Page>>,
-    /// Pages that are not holes.
+    /// Number of pages that are not holes.
     used: u64,
 }
 
@@ -32,7 +33,7 @@ impl Default for Pages {
 }
 
 impl Clone for Pages {
-    /// The copy is not shared with mappings.
+    /// The clone is not shared with mappings.
     fn clone(&self) -> Self {
         Self::Memory(match self {
             Self::Memory(sparse) => sparse.clone(),

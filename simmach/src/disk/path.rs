@@ -1,7 +1,8 @@
-//! Paths: what a path leads to on a machine's disk, or on the host.
+//! Resolves paths: finds the file that a path names, on a machine's disk or on the host.
 //!
-//! A machine's disk is empty at first and takes everything that is written. What is not on it is read from the host, except
-//! below the folders that the machine has for itself ([`HostView`]). Devices and the kernel's files are the host's.
+//! A machine's disk is empty at first and receives everything that is written. Files that are not
+//! on the disk are read from the host, except in the folders that each machine has on its own disk
+//! ([`HostView`]). Devices and the kernel's files are those of the host.
 
 use std::collections::VecDeque;
 
@@ -10,34 +11,35 @@ use crate::disk::host::{Host, HostKind};
 use crate::disk::inode::{FileType, InodeId, Name, ROOT};
 use crate::interpose::system::{Answer, Errno};
 
-/// Symbolic links that one path may lead through, as in Linux.
+/// Maximum number of symbolic links that one path may lead through, as in Linux.
 const MAX_LINKS: u32 = 40;
-/// Bytes in a path, with its NUL.
+/// Maximum length of a path in bytes, including its NUL.
 const MAX_PATH: usize = 4096;
 
 /// Whether a symbolic link at the end of a path is followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Follow {
     Yes,
-    /// Only if a slash behind it asks for a folder.
+    /// Only if a slash after the link asks for a folder.
     IfSlash,
-    /// Never: the call is about the name.
+    /// Never: the call concerns the link itself.
     No,
 }
 
-/// Where relative paths begin.
+/// The folder in which relative paths begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Start {
-    /// The folder on the disk; `None` if it is on the host only.
+    /// The folder on the disk; `None` if it is only on the host.
     pub(crate) folder: Option<InodeId>,
-    /// Its absolute path, without a slash at the end; that of the root is empty.
+    /// The absolute path of the folder, without a slash at the end. The path of the root is empty.
     pub(crate) path: Vec<u8>,
 }
 
-/// What a path leads to.
+/// The result of resolving a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Resolved {
-    /// The absolute path without symbolic links, except for the last one if it was not to be followed.
+    /// The absolute path without symbolic links. Only a last link that was not to be followed
+    /// remains.
     pub(crate) path: Vec<u8>,
     pub(crate) found: Found,
     /// The folder of the last name, if it is on the disk.

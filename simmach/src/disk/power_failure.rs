@@ -1,4 +1,4 @@
-//! What a power failure leaves of a file's changes.
+//! Decides what a power failure leaves of a file's changes.
 
 use std::collections::BTreeMap;
 
@@ -6,26 +6,27 @@ use crate::disk::content::{Change, ChangeKind, Content, SECTOR};
 use crate::disk::fate::{Fate, LossAddress, LossDraws, Outlook, UNLIKELY};
 use crate::disk::profile::CrashProfile;
 
-/// A file whose machine loses its power.
+/// A file on a machine that loses power.
 pub(super) struct Victim<'a> {
-    /// Its word in addresses of draws.
+    /// The file's word in addresses of draws.
     pub(super) subject: u64,
-    /// Its path, for reports.
+    /// The file's path, for reports.
     pub(super) path: &'a str,
-    /// The first change that cannot have reached the disk, since the journal lost a change before it.
+    /// The first change that cannot have reached the disk, because the journal lost an earlier
+    /// change.
     pub(super) cut: u64,
     pub(super) profile: CrashProfile,
 }
 
-/// The size that a file has after a power failure.
+/// The size of a file after a power failure.
 #[derive(Clone, Copy, Debug)]
 struct NewSize {
     size: u64,
-    /// Number of changes up to the one that gave the file this size.
+    /// Number of changes up to and including the one that gave the file this size.
     by: usize,
 }
 
-/// What becomes of a change.
+/// What happens to a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Decision {
     Kept,
@@ -34,7 +35,8 @@ enum Decision {
 }
 
 impl Victim<'_> {
-    /// Takes the changes that are lost from a file. Returns the number of those that did not reach the disk as a whole.
+    /// Removes the lost changes from a file. Returns the number of changes that did not reach the
+    /// disk as a whole.
     pub(super) fn lose(&self, content: &mut Content, draws: &mut dyn LossDraws) -> u64 {
         let changes: Vec<Change> = std::mem::take(&mut content.changes).into();
         content.forget_changes();

@@ -1,14 +1,15 @@
-//! What a file system promises about a power failure.
+//! What a file system guarantees after a power failure.
 
-/// What survives a power failure, apart from what was synced.
+/// What survives a power failure, in addition to everything that was synced.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum CrashProfile {
-    /// As ext4 with its default options (`data=ordered`), and much as XFS: names and sizes reach the disk in order, by a
-    /// journal; a sync of a changed file takes along all names before it; a file never shows a size whose data is not there; a
-    /// file that is renamed over another has its data.
+    /// As in ext4 with its default options (`data=ordered`), and much as in XFS. A journal makes
+    /// names and sizes reach the disk in order. A sync of a changed file makes all earlier changes
+    /// of names durable too. A file never has a size that includes data that was lost. A file that
+    /// is renamed over another file has its data.
     #[default]
     Journal,
-    /// No more than POSIX promises: a name is durable when its folder was synced, there is no order between the changes of
-    /// different folders, and what was appended may be zeros.
+    /// No more than POSIX guarantees. A name is durable once its folder is synced. Changes of
+    /// different folders reach the disk in any order. Appended data may be zeros.
     Posix,
 }

@@ -1,4 +1,4 @@
-//! Memory files: the bytes of a file that a program has mapped, shared with its mappings.
+//! Memory files: the bytes of a file that a program has mapped, shared with the mappings.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 
@@ -8,7 +8,8 @@ use rustix::io::Errno;
 use crate::disk::pages::PAGE;
 use crate::engine;
 
-/// A memory file. Its size is that of the file, so that a mapping ends where the file does.
+/// A memory file. It has the size of the simulated file, so that a mapping ends where the file
+/// ends.
 #[derive(Debug)]
 pub(super) struct Region {
     file: OwnedFd,
@@ -19,7 +20,7 @@ impl Region {
         Ok(Self { file: rustix::fs::memfd_create("simmach", MemfdFlags::CLOEXEC)? })
     }
 
-    /// The number of its real descriptor.
+    /// The number of the memory file's real descriptor.
     pub(super) fn descriptor(&self) -> i32 {
         self.file.as_raw_fd()
     }

@@ -1,4 +1,5 @@
-//! The file system against a naive model: what a power failure may leave, and that all of it is left at times.
+//! Compares the file system with a naive model: a power failure leaves only what the model allows,
+//! and sometimes each of its states.
 
 mod calls;
 mod model;
@@ -16,12 +17,12 @@ use crate::engine::mix;
 
 const UNLIMITED: u64 = u64::MAX;
 
-/// Draws by a seed, of which some are calm.
+/// Draws from a seed, except that some are calm.
 struct Drawn {
     seed: u64,
-    /// The losses that are left out.
+    /// The addresses whose losses are left out.
     calm: BTreeSet<LossAddress>,
-    /// The losses, and the addresses that were drawn.
+    /// The losses that occurred, with their descriptions.
     losses: Vec<(LossAddress, String)>,
     drawn: BTreeSet<LossAddress>,
 }

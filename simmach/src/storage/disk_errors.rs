@@ -1,4 +1,5 @@
-//! Disk errors. The program under test must handle errors of simulated disks. Errors of the real disk break the run.
+//! Distinguishes disk errors. The program under test must handle errors of simulated disks, while
+//! errors of the real disk break the run.
 
 use std::io;
 use std::path::Path;
@@ -11,7 +12,8 @@ use crate::storage::error::Error;
 use crate::storage::size::bytes;
 use crate::storage::volume::StillInUse;
 
-/// EIO. LMDB returns it for a short write, which is what happens when the disk fills up in the middle of a write.
+/// `EIO`, which LMDB returns for a short write. A write is short if the disk becomes full during
+/// it.
 const SHORT_WRITE: i32 = 5;
 
 /// Records that a write failed because a simulated disk is full.

@@ -1,8 +1,9 @@
 //! The disks of one run: which stores each machine has, which processes have them open, power loss and wipes.
 //!
-//! A store belongs to a service on a machine and has a name. Its LMDB environment is opened with the store. It stays open
-//! when processes end, since they only own handles. A power loss, a wipe and the end of the run close it. Each machine has a
-//! folder, created when it is first needed.
+//! A store belongs to a service on a machine and has a name. Opening the store opens its LMDB
+//! environment. The environment stays open when processes end, since processes own only handles. A
+//! power loss, a wipe and the end of the run close the environment. Each machine has a folder,
+//! which is created on first use.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -29,16 +30,16 @@ pub(crate) struct StorageSpec {
     pub(crate) folder: RunFolder,
     /// The default disk.
     pub(crate) disk: DiskProfile,
-    /// Disks of machines that do not have the default one.
+    /// The disks of machines that do not have the default disk.
     pub(crate) disks: BTreeMap<MachineId, DiskProfile>,
 }
 
-/// The folder of one run, created when it is first needed and deleted at the end of the run.
+/// The folder of one run. It is created on first use and deleted at the end of the run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct RunFolder {
     /// The parent folder, which exists.
     pub(crate) parent: &'static Path,
-    /// Unique among the runs of this process.
+    /// The number of the folder, unique among the runs of this process.
     pub(crate) number: u64,
 }
 

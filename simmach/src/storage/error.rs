@@ -15,14 +15,15 @@ thread_local! {
     static CONVERTED_FULL: Cell<bool> = const { Cell::new(false) };
 }
 
-/// Returns whether an [`Error::Full`] was converted into an [`io::Error`] on this thread since the last call. The conversion
-/// yields the code of a full real disk, so the code alone does not distinguish the two.
+/// Returns whether an [`Error::Full`] was converted into an [`io::Error`] on this thread since the
+/// last call. The conversion yields the code of a full real disk, so the code does not show whether
+/// the full disk is real or simulated.
 #[cfg(feature = "sim")]
 pub(super) fn take_converted_full() -> bool {
     CONVERTED_FULL.take()
 }
 
-/// The result of an operation on a store. `Result` without parameters has no value.
+/// The result of an operation on a store. By default, a success has no value.
 pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 
 /// An error of an operation on a store.
@@ -33,11 +34,13 @@ pub type Result<T = (), E = Error> = std::result::Result<T, E>;
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Error {
-    /// The store reached its map size, or the capacity of its disk. Nothing of the transaction is stored.
+    /// The store has reached its map size, or the capacity of its disk. Nothing of the transaction
+    /// is stored.
     Full {
-        /// The name of the store. Empty within the closure of the transaction.
+        /// The name of the store. The name is empty within the closure of the transaction.
         store: String,
-        /// The size that the store reached, in bytes. Zero within the closure of the transaction.
+        /// The size that the store reached, in bytes. The size is zero within the closure of the
+        /// transaction.
         size: usize,
     },
     /// The service or client that opened the store has ended, or the handle is used outside its run.

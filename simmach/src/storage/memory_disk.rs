@@ -1,7 +1,8 @@
 //! Chooses the parent folder of the runs' folders: a file system in memory, if there is one with enough space.
 //!
-//! LMDB's files need not outlive a run, and in memory a commit is only a copy. Free space is tested by writing a file, because
-//! the figures of a file system do not include quotas and the memory limits of containers.
+//! LMDB's files need not outlive a run, and in memory a commit is only a copy. This module tests
+//! for free space by writing a file, because the figures of a file system do not include quotas and
+//! the memory limits of containers.
 
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -13,8 +14,8 @@ use crate::storage::disk_errors::{self, Maps};
 /// Free space in bytes that a folder must have: enough for a few runs at once.
 const MIN_SPACE: usize = 4 << 20;
 
-/// Returns the folder to create the runs' folders in: `wanted` if given, else a file system in memory, else the system's folder
-/// for temporary files.
+/// Returns the folder in which the runs' folders are created: `wanted` if it is given, otherwise a
+/// file system in memory, otherwise the system's folder for temporary files.
 ///
 /// # Errors
 ///

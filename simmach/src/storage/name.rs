@@ -1,4 +1,4 @@
-//! Names of stores, restricted to what is a valid file name on all platforms.
+//! Checks the names of stores. A valid name is a valid file name on all platforms.
 
 use crate::storage::error::{Error, Result};
 

@@ -25,7 +25,8 @@ pub struct Options {
     map_size: usize,
 }
 
-/// When a committed transaction becomes durable, that is, survives power loss. All commits survive the end of the process.
+/// When a committed transaction becomes durable, that is, survives power loss. Every commit
+/// survives the end of its process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Durability {
     /// At the commit, before `write` returns.
@@ -33,9 +34,10 @@ pub enum Durability {
     EveryCommit,
     /// At the next flush, which takes place this long after the first commit that is not durable.
     ///
-    /// `write` returns sooner than with [`EveryCommit`](Self::EveryCommit), and a power loss undoes all commits since the
-    /// last flush. The kernel of the machine flushes, so a pending flush takes place even if the process ends. It flushes
-    /// early when half of the free space in the store is used up, as a kernel does under memory pressure.
+    /// `write` returns sooner than with [`EveryCommit`](Self::EveryCommit), and a power loss undoes
+    /// all commits since the last flush. The kernel of the machine flushes, so a pending flush
+    /// takes place even if the process ends. The kernel flushes early when half of the free space
+    /// in the store is used up, as kernels do under memory pressure.
     ///
     /// Outside a run, LMDB's own sync is off, and a task on the committing tokio runtime flushes. If that runtime ends
     /// before the flush, the operating system writes the data back at a time of its choice. On file systems that reorder

@@ -1,8 +1,9 @@
 //! Disk profiles: latencies and capacity.
 //!
-//! Modelled are the latency of commits, from a distribution with a long upper tail, and the capacity. Not modelled are bandwidth
-//! (a large transaction takes no longer than a small one), the latency of reads (LMDB reads from memory), and a queue shared
-//! by the stores on one disk.
+//! These are modelled: the latency of commits, from a distribution with a long upper tail, and the
+//! capacity. These are not modelled: bandwidth (a large transaction takes no longer than a small
+//! one), the latency of reads (LMDB reads from memory), and a queue that the stores on one disk
+//! share.
 
 use std::time::Duration;
 
@@ -30,7 +31,8 @@ pub(super) struct Latency {
 }
 
 impl DiskProfile {
-    /// A disk without latency: a commit is durable and acknowledged as soon as it is the writer's turn.
+    /// A disk without latency: a commit is durable and acknowledged as soon as the writer has its
+    /// turn.
     pub const fn ideal() -> Self {
         const NONE: Latency = Latency { min: 0, median: 0, max: 0 };
         Self { commit: NONE, cached: NONE, acknowledge: NONE, capacity: None }

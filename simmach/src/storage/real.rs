@@ -1,8 +1,9 @@
 //! Stores outside a run: LMDB in a real folder, with fsync, and transactions on blocking threads.
 //!
-//! LMDB allows a file to be open only once in a process, so all handles of a store share one environment. The environment is
-//! closed with the last handle, after a flush of the commits that were not flushed yet. Transactions of one store do not run
-//! in parallel, since heed locks around transactions that open tables.
+//! A process can open an LMDB file only once, so all handles of a store share one environment. When
+//! the last handle is dropped, pending commits are flushed and the environment is closed.
+//! Transactions of one store do not run in parallel, since heed locks around transactions that open
+//! tables.
 
 #[cfg(test)]
 mod tests;
@@ -30,7 +31,8 @@ const MAX_READERS: u32 = 1024;
 
 static FOLDER: Mutex<Option<PathBuf>> = Mutex::new(None);
 
-/// Open stores, by file. A store stays here after its last handle was dropped, until it is closed.
+/// Open stores, by file. A store stays here after its last handle has been dropped, until the store
+/// is closed.
 static STORES: Mutex<Stores> = Mutex::new(BTreeMap::new());
 
 /// Notified when a store is closed.

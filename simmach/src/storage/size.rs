@@ -1,6 +1,6 @@
-//! Sizes of stores as text.
+//! Formats sizes of stores.
 
-/// Formats a size with a unit.
+/// Formats a size in bytes with a fitting unit.
 pub(super) fn bytes(size: u128) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
     let mut unit = 0;

@@ -1,4 +1,5 @@
-//! Stores as the code under test sees them: in virtual time, with kills, power loss and wipes.
+//! Tests of stores as the code under test uses them: in virtual time, with kills, power loss and
+//! wipes.
 
 mod limits;
 mod power;
@@ -39,7 +40,7 @@ fn run<F: Future<Output = ()> + 'static>(
     ran
 }
 
-/// Number of descriptors and mappings of this process for files in a folder.
+/// Returns the number of descriptors and mappings of this process for files in a folder.
 #[cfg(target_os = "linux")]
 fn held(folder: &Path) -> usize {
     let folder = folder.to_str().expect("a plain path");

@@ -1,8 +1,9 @@
 //! Adds the data that transactions write to the trace, as a hash over the encoded keys and values.
 //!
-//! Covered are all bytes that the codecs of tables encode in a write transaction, including keys that are only looked up, and
-//! the names of tables. Not covered are bytes written by the closure of `put_reserved`, and which method of heed was called.
-//! Differences there become visible when the data is read.
+//! The hash includes all bytes that the codecs of tables encode in a write transaction, even for
+//! keys that are only looked up, and the names of tables. It does not include bytes written by the
+//! closure of `put_reserved`, and does not show which method of heed was called. Differences in
+//! these become visible when the data is read.
 
 use std::borrow::Cow;
 #[cfg(feature = "sim")]
@@ -20,7 +21,7 @@ thread_local! {
     static WRITTEN: Cell<u64> = const { Cell::new(0) };
 }
 
-/// A codec that adds the encoded bytes to the trace. Every [`Table`](super::Table) uses it.
+/// A codec that adds the encoded bytes to the hash. Every [`Table`](super::Table) uses it.
 #[derive(Debug)]
 pub struct Traced<C>(PhantomData<C>);
 

@@ -1,4 +1,5 @@
-//! One transaction, within one poll: takes the volume, runs the user's closure, records the commit, and returns the volume.
+//! Executes one transaction, within one poll: takes the volume, runs the user's closure, records
+//! the commit, and returns the volume.
 
 use std::io;
 use std::time::Duration;
@@ -18,9 +19,9 @@ use crate::time::nanos;
 /// The latencies of one write.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Latencies {
-    /// Before the commit.
+    /// The latency before the commit.
     pub(super) disk: Duration,
-    /// Between the commit and the return of `write`.
+    /// The latency between the commit and the return of `write`.
     pub(super) acknowledge: Duration,
 }
 

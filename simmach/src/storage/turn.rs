@@ -7,7 +7,7 @@ use crate::engine::{self, Wait};
 use crate::storage::disks::{self, HandleId};
 use crate::storage::error::Result;
 
-/// A place in the queue of writers of a store. Dropping it leaves the queue, and passes on the turn.
+/// A place in the queue of a store's writers. Dropping it leaves the queue and passes on the turn.
 #[derive(Debug)]
 pub(super) struct Turn {
     id: HandleId,
@@ -15,7 +15,8 @@ pub(super) struct Turn {
 }
 
 impl Turn {
-    /// Waits for the turn, in the order of calls. Fails inside the closure of a transaction, since the wait would never end.
+    /// Waits for the turn, in the order of calls. Inside the closure of a transaction, this fails,
+    /// since the wait would never end.
     pub(super) async fn wait(id: HandleId) -> Result<Self> {
         let ticket = disks::with_handle(id, |store, _, _| {
             store.ensure_idle()?;

@@ -1,8 +1,9 @@
-//! Transactions as closures see them, and the tables in them.
+//! Transactions as closures use them, and the tables in them.
 //!
-//! Both kinds dereference to heed's transactions, which the methods of tables take. A table is looked up by name in each
-//! transaction, which compares a few strings. Its handle cannot outlive the transaction, because an abort or power loss also
-//! removes the tables that the transaction created.
+//! Read and write transactions dereference to heed's transactions, which the methods of tables
+//! take. Each transaction looks up a table by name, which compares a few strings. The handle of a
+//! table cannot outlive the transaction, because an abort or a power loss also removes the tables
+//! that the transaction created.
 
 use std::ops::{Deref, DerefMut};
 

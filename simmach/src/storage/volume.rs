@@ -1,14 +1,16 @@
 //! An LMDB environment that models power loss.
 //!
-//! It models exactly which committed transactions survive. A commit is [`Cached`](Commit::Cached) until the next durable point.
-//! Power loss takes the store back to the last durable point, with all tables, pages and free lists as they were. Not modelled
-//! are torn pages, and disks that report data as durable too early.
+//! A volume models exactly which committed transactions survive. A commit is
+//! [`Cached`](Commit::Cached) until the next durable point. Power loss reverts the store to the
+//! last durable point, including all tables, pages and free lists. Torn pages, and disks that
+//! report data as durable too early, are not modelled.
 //!
-//! LMDB does not overwrite pages that a reader may still see. Before the first commit after a durable point, the volume opens a
-//! read transaction, the *pin*, and saves the two meta pages, which are the roots of all durable data. As long as the pin
-//! exists, LMDB does not reuse the pages that it sees, and the file grows. Before the file fills the map, the volume makes a
-//! durable point early, like a kernel under memory pressure. Power loss closes the environment and writes the two saved pages
-//! back. If every commit is durable, there is no pin and no cost.
+//! LMDB does not overwrite pages that a reader may still see. Before the first commit after a
+//! durable point, the volume opens a read transaction, the *pin*, and saves the two meta pages,
+//! which are the roots of all durable data. As long as the pin exists, LMDB does not reuse the
+//! pages that the pin sees, and the file grows. Before the file fills the map, the volume makes a
+//! durable point early, like a kernel under memory pressure. Power loss closes the environment and
+//! writes back the two saved pages. If every commit is durable, there is no pin and no cost.
 //!
 //! This module does not depend on the engine, on time or on machines.
 
@@ -30,7 +32,7 @@ const MAX_READERS: u32 = 3;
 /// Whether a commit is durable when it returns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Commit {
-    /// This commit and all before it survive power loss.
+    /// This commit and all earlier commits survive power loss.
     Durable,
     /// The commit survives the end of the process. It survives power loss only after the next durable point.
     Cached,

@@ -1,6 +1,8 @@
-//! The queue of writers of one store, from all processes that have it open. The first has the turn.
+//! The queue of writers of one store, from all processes that have the store open. The first writer
+//! has the turn.
 //!
-//! This is plain data: methods return wakers, which the caller wakes or drops when nothing of the run is borrowed.
+//! The queue is plain data: its methods return wakers, which the caller wakes or drops when no
+//! state of the run is borrowed.
 
 use std::collections::VecDeque;
 use std::task::Waker;
@@ -19,12 +21,12 @@ struct Writer {
     waker: Option<Waker>,
 }
 
-/// The wakers to handle after writers left the queue.
+/// The wakers that the caller must wake or drop after writers have left the queue.
 #[derive(Debug, Default)]
 pub(super) struct Departure {
-    /// Wakers of the writers that left.
+    /// Wakers of the writers that left, to be dropped.
     pub(super) own: Vec<Waker>,
-    /// Waker of the writer that has the turn now.
+    /// Waker of the writer that has the turn now, to be woken.
     pub(super) next: Option<Waker>,
 }
 
@@ -37,7 +39,7 @@ impl Writers {
         ticket
     }
 
-    /// Returns whether it is this writer's turn.
+    /// Returns whether this writer has the turn.
     pub(super) fn has_turn(&self, ticket: u64) -> bool {
         self.queue.front().is_some_and(|writer| writer.ticket == ticket)
     }

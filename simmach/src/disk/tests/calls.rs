@@ -1,1 +1,1 @@
-//! Single calls and their errors.
+//! Tests of single calls and their errors.

@@ -1,5 +1,5 @@
-//! A naive file system: full copies of every version of every file, and every state of the names that a power failure may
-//! leave, tried one by one.
+//! A naive file system. It keeps full copies of every version of every file, and tries one by one
+//! every state of the names that a power failure may leave.
 
 mod versions;
 
@@ -20,7 +20,7 @@ const SECTOR_BYTES: usize = SECTOR as usize;
 pub(super) type Names = BTreeMap<(InodeId, Name), InodeId>;
 /// The bytes of each file.
 pub(super) type Contents = BTreeMap<InodeId, Vec<u8>>;
-/// What a file system shows.
+/// The visible state of a file system.
 pub(super) type State = (Names, Contents);
 
 #[derive(Clone, Debug)]

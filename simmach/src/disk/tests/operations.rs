@@ -1,4 +1,4 @@
-//! Random operations, made on a file system and on the model.
+//! Random operations, applied both to a file system and to the model.
 
 use crate::disk::file_system::{FileSystem, SyncKind};
 use crate::disk::inode::{InodeId, Name, ROOT};
@@ -6,7 +6,7 @@ use crate::disk::tests::model::Model;
 use crate::engine::mix;
 use crate::interpose::system::{Answer, Errno};
 
-/// A small generator.
+/// A small random number generator.
 pub(super) struct Random(pub(super) u64);
 
 impl Random {
@@ -20,7 +20,7 @@ impl Random {
     }
 }
 
-/// A call on a file system. Some fail; then they must change nothing.
+/// A call on a file system. A call that fails must change nothing.
 #[derive(Clone, Debug)]
 pub(super) enum Operation {
     CreateFile(InodeId, Name),

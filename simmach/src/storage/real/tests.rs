@@ -1,4 +1,4 @@
-//! Flushing and closing of stores outside a run.
+//! Tests of flushing and closing stores outside a run.
 
 use std::sync::atomic::AtomicU64;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use crate::storage::types::{Bytes, Str};
 
 const PERIOD: Duration = Duration::from_millis(100);
 
-/// A folder for one test, deleted on drop.
+/// A folder for one test, which is deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {

@@ -1,4 +1,4 @@
-//! Disks that are full or fail, and what a run leaves behind.
+//! Tests of disks that are full or fail, and of what a run leaves behind.
 
 use crate::storage::tests::*;
 
@@ -19,7 +19,8 @@ fn full_disk_is_counted_and_can_recover() {
     });
 }
 
-/// A closure converts the error to `io::Error`. It must still count for the simulated disk, not the real one.
+/// A closure converts the error to `io::Error`. The error must still count as that of the simulated
+/// disk, not of the real one.
 #[test]
 fn full_disk_converted_to_an_io_error_is_still_counted() {
     pass(&DiskProfile::ssd().capacity(1 << 20), async || {

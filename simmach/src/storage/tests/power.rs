@@ -1,4 +1,4 @@
-//! What survives on a disk after kills, power loss and wipes.
+//! Tests of what survives on a disk after kills, power loss and wipes.
 
 use crate::storage::tests::*;
 

@@ -1,4 +1,4 @@
-//! A volume compared with a model through crashes, and corner cases.
+//! Compares a volume with a model through crashes, and tests corner cases.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,7 +11,7 @@ use crate::storage::volume::*;
 /// The contents of a store, by table and key.
 type Contents = BTreeMap<(String, String), Vec<u8>>;
 
-/// A folder for one test, deleted on drop.
+/// A folder for one test, which is deleted on drop.
 struct Folder(PathBuf);
 
 impl Folder {

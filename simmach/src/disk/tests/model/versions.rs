@@ -1,4 +1,4 @@
-//! The versions of one file, and which of them a power failure may mix.
+//! The versions of one file, and which of these versions a power failure may mix.
 
 use crate::disk::tests::model::{PAGE, SECTOR_BYTES, Seen};
 
@@ -9,7 +9,7 @@ pub(super) enum How {
     Resize,
 }
 
-/// A file after a change.
+/// The state of a file after a change.
 #[derive(Clone, Debug)]
 pub(super) struct Version {
     pub(super) bytes: Vec<u8>,
@@ -17,7 +17,7 @@ pub(super) struct Version {
     pub(super) touched: std::ops::Range<usize>,
     pub(super) is_durable: bool,
     pub(super) is_dropped: bool,
-    /// Whether a sync succeeded after one that dropped it.
+    /// Whether a sync succeeded after a failed sync that dropped this version.
     pub(super) is_taken_for_durable: bool,
 }
 
