@@ -1,16 +1,16 @@
-//! The cargo command line that repeats a run.
+//! The cargo command that repeats a run.
 
 use std::fs;
 use std::path::Path;
 
 use crate::spec::SimTest;
 
-/// Command that runs the test with this seed.
+/// Returns the command that runs the test with this seed.
 pub(crate) fn run_seed(test: &SimTest, seed: u64) -> String {
     with(test, &format!("SIMMACH_SEED={seed}"))
 }
 
-/// Command that replays a token, or a file (`@file`) that holds one.
+/// Returns the command that replays a token, or the token in a file (`@file`).
 pub(crate) fn replay(test: &SimTest, token: &str) -> String {
     with(test, &format!("SIMMACH_REPLAY={token}"))
 }
@@ -26,8 +26,8 @@ fn with(test: &SimTest, variable: &str) -> String {
     )
 }
 
-/// Cargo option that selects the test's target, from the manifest or else from the file layout. `None` if it is not
-/// known; cargo then searches all targets of the package.
+/// Returns the cargo option that selects the test's target, from the manifest or else from the file
+/// layout. `None` if the target is unknown; cargo then searches all targets of the package.
 fn target(test: &SimTest) -> Option<String> {
     let folder = Path::new(test.manifest_dir);
     let manifest = fs::read_to_string(folder.join("Cargo.toml")).unwrap_or_default();

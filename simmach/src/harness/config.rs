@@ -26,20 +26,20 @@ pub(crate) struct Config {
     pub(crate) selection: SeedSelection,
     /// Maximum number of parallel runs, over all tests of the process.
     pub(crate) jobs: usize,
-    /// Whether this process executes the runs itself, for a debugger. Only on request, since a run that aborts ends the
-    /// process.
+    /// Whether this process executes the runs itself, for use with a debugger. By default it does
+    /// not, since a run that aborts ends the process.
     pub(crate) in_process: bool,
     /// Restricts the run seeds to one shard.
     pub(crate) shard: Option<Shard>,
-    /// Real time for each test.
+    /// Real time for which each test starts new runs.
     pub(crate) budget: Option<Duration>,
     /// Whether all seeds are run even if some fail.
     pub(crate) keep_going: bool,
-    /// Whether every seed or none is run twice; `None` leaves it to the attribute.
+    /// Whether every seed or no seed is run twice; `None` leaves this to the attribute.
     pub(crate) check: Option<bool>,
     /// Limit on shrinking.
     pub(crate) shrink: Shrink,
-    /// Kinds of failures that are passed over: `panic`, `stall`, or the key of `Sim::fail`.
+    /// Kinds of failures that are ignored: `panic`, `stall`, or the key of `Sim::fail`.
     pub(crate) ignore: Vec<String>,
     /// The token to replay, or `@` and the file that holds it.
     pub(crate) replay: Option<String>,

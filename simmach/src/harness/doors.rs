@@ -1,5 +1,5 @@
-//! Entry points of the harness: one is called by libtest (`libtest`), one by `simmach::main!` (`main_macro`). Also the
-//! command line, and the session that all tests of a process share.
+//! Entry points of the harness: libtest calls one (`libtest`), `simmach::main!` the other
+//! (`main_macro`). Also the command line, and the session that all tests of a process share.
 
 mod arguments;
 pub(crate) mod libtest;

@@ -1,8 +1,9 @@
 //! The evaluation of one test: from its seeds, checks and expectations to a result and a report.
 //!
-//! `run_test.rs` runs regressions (`regression_runs.rs`) and the sweep, and evaluates its result, also against an expected
-//! failure (`expectations.rs`). `failure_report.rs` reruns, shrinks, records and reports a failure. `replay.rs` replays a
-//! token, `capture.rs` writes packets, and `interrupt.rs` reports what was running when the process is interrupted.
+//! `run_test.rs` runs regressions (`regression_runs.rs`) and the sweep, and evaluates the result,
+//! also against an expected failure (`expectations.rs`). `failure_report.rs` reruns, shrinks,
+//! records and reports a failure. `replay.rs` replays a token, `capture.rs` writes packets, and
+//! `interrupt.rs` reports what was running when the process was interrupted.
 
 pub(crate) mod capture;
 pub(crate) mod expectations;
@@ -28,7 +29,7 @@ use crate::spec::{ExpectFailure, SimTest};
 /// Result of a test after its sweep.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum TestResult {
-    /// Summary in a line or two.
+    /// Summary of one or two lines.
     Passed(String),
     /// Report of the failure.
     Failed(String),

@@ -1,7 +1,8 @@
-//! Progress of all sweeps as one line on standard error.
+//! The progress of all sweeps, as one line on standard error.
 //!
-//! The line is drawn behind the cursor, which does not move, so the next output overwrites it. It is cleared when a test
-//! ends, before libtest prints the result. Without a terminal nothing is drawn, but progress is still recorded.
+//! The line is drawn after the cursor, which does not move, so the next output overwrites the line.
+//! The line is cleared when a test ends, before libtest prints the result. Without a terminal,
+//! nothing is drawn, but progress is still recorded.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -15,14 +16,14 @@ use crate::spec::SimTest;
 /// Minimum time between two draws, and between the end of a test and the next draw.
 const REDRAW_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Terminals that report fewer columns do not know their width.
+/// A terminal that reports fewer columns does not know its width.
 const MIN_COLUMNS: u16 = 20;
-/// Width that is assumed for these terminals.
+/// Width that is assumed for such a terminal.
 const DEFAULT_COLUMNS: u16 = 80;
 
 static BOARD: Mutex<Board> = Mutex::new(Board { tests: BTreeMap::new(), next: 0, drawn: None });
 
-/// Column at which the line starts: behind `test some_name ... ` when tests run one at a time.
+/// Column at which the line starts: after `test some_name ... ` when tests run one at a time.
 static COLUMN: AtomicUsize = AtomicUsize::new(0);
 
 struct Board {
@@ -31,7 +32,7 @@ struct Board {
     drawn: Option<Instant>,
 }
 
-/// What a test's progress counts.
+/// What the numbers in a test's progress count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Unit {
     Seeds,

@@ -1,7 +1,9 @@
-//! The tests of this binary, registered by `#[sim_test]`, in the same order in every process.
+//! The tests of this binary, which `#[sim_test]` has registered, in the same order in every
+//! process.
 //!
-//! A test's number is its index in that order. Parent and workers run the same binary and therefore use the same numbers.
-//! When a worker starts, both compare a digest of all keys.
+//! A test's number is its index in that order. The parent and its workers run the same binary and
+//! therefore use the same numbers. When a worker starts, the parent compares digests of all keys
+//! with it.
 
 use std::sync::OnceLock;
 
@@ -24,7 +26,7 @@ pub(crate) fn number(tests: &[&'static SimTest], test: &'static SimTest) -> Opti
     u32::try_from(at).ok()
 }
 
-/// Hash over all keys in order (FNV-1a).
+/// FNV-1a hash over all keys in order.
 pub(crate) fn digest(tests: &[&'static SimTest]) -> u64 {
     let bytes = tests.iter().flat_map(|test| test.key().into_bytes().into_iter().chain([0]));
     bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| {

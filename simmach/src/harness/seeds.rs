@@ -1,4 +1,5 @@
-//! Selects the seeds of a test and sweeps over them: the determinism check, shrinking and regressions.
+//! Selects the seeds of a test and runs the sweep over them, with the determinism check, shrinking
+//! and regressions.
 
 pub(crate) mod determinism;
 pub(crate) mod diagnosis;

@@ -21,7 +21,7 @@ pub(crate) fn named(module_path: &'static str, name: &'static str) -> &'static S
     with(module_path, name, |_| {})
 }
 
-/// Creates a test with further fields changed.
+/// Creates a test and applies `change` to its fields.
 pub(crate) fn with(
     module_path: &'static str,
     name: &'static str,

@@ -1,4 +1,5 @@
-//! Executes the runs, in worker processes or in this process, and manages the folders for their disks.
+//! Executes the runs in worker processes or in this process, and manages the folders for the runs'
+//! disks.
 
 pub(crate) mod disk;
 mod dispatcher;

@@ -1,3 +1,5 @@
+//! Tests of the configuration: valid values, invalid values, and the errors that name them.
+
 use std::os::unix::ffi::OsStringExt as _;
 
 use proptest::prelude::*;

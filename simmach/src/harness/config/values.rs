@@ -1,4 +1,4 @@
-//! Parsers of the variables' values. `None` stands for an invalid value.
+//! Parsers for the values of the environment variables. They return `None` for an invalid value.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -17,7 +17,7 @@ pub(super) fn parse_seed(text: &str) -> Option<u64> {
     digits.parse().ok()
 }
 
-/// As [`parse_seed`], but not zero.
+/// Like [`parse_seed`], but rejects zero.
 pub(super) fn parse_count(text: &str) -> Option<u64> {
     parse_seed(text).filter(|count| *count > 0)
 }

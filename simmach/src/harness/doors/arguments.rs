@@ -1,8 +1,9 @@
 //! The command line of `simmach::main!()`: libtest's flags, and flags for the configuration variables.
 //!
-//! Like libtest, this module parses it with `getopts`, and follows libtest's rules and messages. libtest-mimic's own parser
-//! differs: it accepts only one FILTER, and it accepts a thread count of zero, with which no test ever starts. Flags that
-//! libtest accepts only on nightly and that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
+//! Like libtest, this module parses the command line with `getopts`. It follows libtest's rules and
+//! messages. libtest-mimic's parser differs: it accepts only one FILTER, and it accepts a thread
+//! count of zero, with which no test ever starts. Flags that libtest accepts only on nightly and
+//! that have no meaning here (`--shuffle`, `--report-time` and similar) are errors.
 
 use std::num::ParseIntError;
 
@@ -11,7 +12,8 @@ use libtest_mimic::{Arguments, ColorSetting, FormatSetting};
 
 use crate::harness::config::{self, Vars};
 
-/// A flag for a configuration variable: name, variable, name of its value, description.
+/// A flag for a configuration variable: the flag's name, the variable, the name of the flag's
+/// value, and a description.
 type FlagSpec = (&'static str, &'static str, &'static str, &'static str);
 
 /// Flags that take a value.

@@ -1,4 +1,4 @@
-//! Entry point for ordinary test binaries: each test is a `#[test]`, and libtest runs it.
+//! The entry point for ordinary test binaries: each test is a `#[test]`, and libtest calls it.
 
 use std::io::{self, IsTerminal, Write};
 use std::panic::resume_unwind;
@@ -12,7 +12,7 @@ use crate::harness::{progress, registry};
 use crate::report::style::Style;
 use crate::run;
 
-/// Runs one test. In a worker process, serves runs of all tests instead.
+/// Runs one test. In a worker process, executes runs of all tests for the parent instead.
 ///
 /// # Panics
 ///

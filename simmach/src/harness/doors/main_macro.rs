@@ -1,7 +1,9 @@
-//! Entry point for targets with `harness = false`: `simmach::main!()` runs the registry on libtest-mimic.
+//! The entry point for targets with `harness = false`: `simmach::main!()` runs all registered tests
+//! with libtest-mimic.
 //!
-//! It accepts libtest's flags and flags for the configuration variables. The lines of passed tests are printed together
-//! after all tests, so that they do not break up the list of results.
+//! `simmach::main!()` accepts libtest's flags and flags for the configuration variables. It prints
+//! the lines of passed tests together after all tests, so that they do not break up the list of
+//! results.
 
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal, Write};
@@ -27,7 +29,7 @@ const USAGE_ERROR: u8 = 101;
 /// Lines of passed tests, by the path of the test.
 type PassedLines = Arc<Mutex<BTreeMap<String, String>>>;
 
-/// Runs the tests of this binary. In a worker process, serves runs instead.
+/// Runs the tests of this binary. In a worker process, executes runs for the parent instead.
 pub fn main() -> ExitCode {
     if worker::is_worker() {
         worker::serve_process(run::run);

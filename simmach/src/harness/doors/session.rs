@@ -27,7 +27,8 @@ pub(crate) struct Session {
 
 static SESSION: OnceLock<Result<Session, &'static ConfigError>> = OnceLock::new();
 
-/// Returns the session, which the first test opens. `launcher` describes how this binary is started as a worker.
+/// Returns the session. The first test opens it. `launcher` describes how this binary is started as
+/// a worker.
 pub(crate) fn session(
     launcher: impl FnOnce() -> Launcher,
 ) -> Result<&'static Session, &'static ConfigError> {

@@ -1,7 +1,8 @@
 //! `SIMMACH_PCAP`: writes the packets of one run to a file.
 //!
-//! A file belongs to one test. In a folder each test gets a file of its own, so several tests and processes can share it.
-//! The run is repeated to collect the packets; this process writes the file, since a worker only returns the bytes.
+//! A file belongs to one test. In a folder, each test has a separate file, so several tests and
+//! processes can share the folder. The run is repeated to collect the packets. This process writes
+//! the file, since a worker only returns the bytes.
 
 use std::fs::{self, File};
 use std::io::{self, Write};

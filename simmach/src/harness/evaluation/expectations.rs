@@ -15,8 +15,8 @@ use crate::report::style::Ink;
 use crate::spec::ExpectFailure;
 
 impl Evaluation<'_> {
-    /// Returns the result of a test with `expect_failure`. It passes if a seed fails and its shrunk run is within the
-    /// bounds.
+    /// Returns the result of a test with `expect_failure`. The test passes if a seed fails and the
+    /// shrunk run of this seed is within the bounds.
     pub(crate) fn evaluate_expect_failure(
         &self,
         result: SweepResult,

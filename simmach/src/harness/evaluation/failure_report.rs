@@ -1,5 +1,5 @@
-//! Reports of failing runs: a failing seed is rerun in a fresh process, shrunk, recorded in the regressions file and
-//! reported.
+//! Reports of failing runs. A failing seed is rerun in a fresh process, shrunk, and recorded in the
+//! regressions file.
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
@@ -18,7 +18,8 @@ use crate::report::story::{self, Shrinking};
 use crate::shrink::token::Token;
 use crate::shrink::{ActsAlone, StopReason};
 
-/// Maximum length of a token in a report; a longer one is replaced by the name of its file.
+/// Maximum length of a token in a report, in bytes; a longer token is replaced by the name of its
+/// file.
 const MAX_SHOWN_TOKEN: usize = 200;
 
 impl Evaluation<'_> {
@@ -31,7 +32,8 @@ impl Evaluation<'_> {
         }
     }
 
-    /// Reports a failing run that is not shrunk. If it was not reproduced, the report says why two runs of its seed differ.
+    /// Reports a failing run that is not shrunk. If the failure was not reproduced, the report says
+    /// why two runs of its seed differ.
     pub(crate) fn report_unshrunk(&self, passed: u64, run: &FinishedRun, rerun: Rerun) -> String {
         let notes = match rerun {
             Rerun::OtherTrace | Rerun::Passed | Rerun::Other(_) => {

@@ -1,4 +1,5 @@
-//! Ctrl-C and SIGTERM: reports what was running, ends the workers and deletes their folders.
+//! Handles Ctrl-C and SIGTERM: reports what was running, ends the workers and deletes their
+//! folders.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -15,7 +16,7 @@ use crate::harness::workers::{exit_now, launch};
 use crate::report::numbers::count;
 use crate::report::story;
 
-/// Installs the signal handlers, once, before the first sweep.
+/// Installs the signal handlers once, before the first sweep.
 pub(crate) fn watch(pool: &'static Pool) {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {

@@ -28,17 +28,18 @@ pub(crate) struct RegressionsResult {
 
 /// A recorded run that no longer tests its bug.
 struct UnexercisedRun {
-    /// Its line in the file.
+    /// The line of the token in the file.
     line: usize,
     seed: u64,
-    /// Virtual time at which it diverged from the recorded run, in nanoseconds.
+    /// Virtual time at which the run diverged from the recorded run, in nanoseconds.
     at: u64,
 }
 
 /// Result of one recorded regression.
 enum RegressionRun {
     Passed,
-    /// It passed, but diverged from the recorded run at this virtual time, in nanoseconds, before the recorded run failed.
+    /// The run passed, but diverged from the recorded run before the recorded run failed. The
+    /// number is the virtual time of the divergence, in nanoseconds.
     Unexercised(u64),
     /// It failed. Contains its report.
     Failed(String),

@@ -1,4 +1,4 @@
-//! Replay of a token, compared with the failure that the token was made from.
+//! Replays a token, and compares the run with the failure that the token was made from.
 
 use std::path::PathBuf;
 use std::{fs, io};
@@ -26,7 +26,7 @@ use crate::spec::SimTest;
 /// How a replayed run compares with its token.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum ReplayResult {
-    /// Same failure, same trace.
+    /// The same failure and the same trace.
     Identical,
     /// The same failure, but a different trace. Contains the range of virtual time in which the traces diverge.
     OtherTrace(String),

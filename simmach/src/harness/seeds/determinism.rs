@@ -1,11 +1,12 @@
 //! The determinism check: some runs of a sweep are repeated and compared.
 //!
-//! The second run takes place in a different process and after other seeds, to find state that outlives a run. For one seed
-//! of each test, that process is fresh, and the seed is run there once more after a different seed. The other checked seeds
-//! follow in the same process or, if every seed is checked, in one process per job.
+//! The second run takes place in a different process and after other seeds, to find state that
+//! outlives a run. For one seed of each test, the second run is in a fresh process, and a third run
+//! follows there after a different seed. The other checked seeds follow in the same process or, if
+//! every seed is checked, in one process per job.
 //!
-//! One seed is also run twice with everything calm except the test's own steps and choices, since most shrunk runs are calm
-//! and must be deterministic too.
+//! One seed is also run twice with everything calm except the test's own steps and choices. Most
+//! shrunk runs are calm, and must be deterministic too.
 
 use std::time::Duration;
 
@@ -18,7 +19,7 @@ use crate::outcome::{Keep, Outcome};
 use crate::report::difference::RunContext;
 use crate::spec::SimTest;
 
-/// By default, one of this many seeds is checked.
+/// By default, one seed in this many is checked.
 const DEFAULT_INTERVAL: u64 = 20;
 /// Maximum number of first runs whose events are kept while the second run is pending.
 const MAX_RECORDED: usize = 64;

@@ -1,8 +1,9 @@
 //! Finds out why two runs of one seed differ, by running the seed a few more times.
 //!
-//! If runs in fresh processes agree, but a run after other seeds differs from them, some state outlives a run. If runs in
-//! fresh processes differ from each other, they are repeated with address randomization disabled. If the runs then agree,
-//! the test depends on addresses; otherwise, the difference comes from outside the process.
+//! If runs in fresh processes agree, but a run after other seeds differs from them, some state
+//! outlives a run. If runs in fresh processes differ from each other, they are repeated without
+//! address randomization. If the repeated runs agree, the test depends on addresses; otherwise, the
+//! difference comes from outside the process.
 
 use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
@@ -15,10 +16,12 @@ use crate::spec::SimTest;
 
 /// Number of runs in fresh processes that must agree.
 const FRESH_RUNS: usize = 3;
-/// Number of runs at fixed addresses that must agree. It is larger, since random runs occasionally agree.
+/// Number of runs at fixed addresses that must agree. It is larger than [`FRESH_RUNS`], since
+/// random runs occasionally agree.
 const FIXED_RUNS: usize = 5;
-/// Maximum number of runs at fixed addresses. On a busy machine the worker's own threads occasionally reach the allocator in
-/// a different order, which changes the addresses of a run.
+/// Maximum number of runs at fixed addresses. More than [`FIXED_RUNS`] may be needed: on a busy
+/// machine, the worker's own threads occasionally reach the allocator in a different order, which
+/// changes the addresses of a run.
 const MAX_FIXED_RUNS: usize = 8;
 
 /// Result of a diagnosis.
@@ -29,7 +32,7 @@ pub(crate) struct Diagnosis {
     pub(crate) versions: Option<[(Outcome, RunContext); 2]>,
 }
 
-/// Looks for the cause; `other` is a seed to run in between.
+/// Looks for the cause. `other` is a different seed, to run in between.
 pub(crate) fn diagnose(
     pool: &Pool,
     test: &'static SimTest,

@@ -1,5 +1,5 @@
-//! Finds libraries with their own random number generators that this binary is linked with, by the names in its ELF string
-//! tables.
+//! Finds linked libraries that have their own random number generators, by the names in the string
+//! tables of this ELF binary.
 //!
 //! The binary is read only when a report needs the libraries. A stripped binary shows only shared libraries. Only 64-bit
 //! little-endian ELF is supported.
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::report::generators::Library;
 
-/// Libraries of this process's binary.
+/// Returns the libraries that are linked with this process's binary.
 pub(crate) fn libraries() -> Vec<Library> {
     // An unreadable binary names no libraries.
     std::env::current_exe().and_then(|path| libraries_of(&path)).unwrap_or_default()

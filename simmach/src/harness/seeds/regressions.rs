@@ -1,8 +1,9 @@
-//! Regressions files: tokens of earlier failures, which are run before the seeds. They lie beside the user's `Cargo.toml`
-//! and are meant to be committed.
+//! Regressions files: tokens of earlier failures, which are run before the seeds. The files are
+//! beside the user's `Cargo.toml` and are meant to be committed.
 //!
-//! A line holds a token, its seed and a comment. If the token is stale, its seed is run instead. An unreadable file or an
-//! invalid line is an error. If it were ignored, a known failure would count as fixed.
+//! A line contains a token, its seed and a comment. If the token is stale, its seed is run instead.
+//! An unreadable file or an invalid line is an error, because ignoring it would count a known
+//! failure as fixed.
 
 use std::ffi::OsStr;
 use std::fs::{self, File};
@@ -24,7 +25,7 @@ use crate::spec::SimTest;
 pub(crate) struct RegressionEntry {
     /// Number of the line, from 1.
     pub(crate) line: usize,
-    /// An error if the token is damaged, or was written by a different version of simmach.
+    /// The token. An error if it is damaged, or was written by a different version of simmach.
     pub(crate) token: Result<Token, TokenError>,
     pub(crate) seed: u64,
 }

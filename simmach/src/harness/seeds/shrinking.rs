@@ -1,5 +1,5 @@
-//! Shrinks a failing seed. Contains the shrinker's oracle, which executes runs on a pool, and creates the token of the
-//! shrunk run.
+//! Shrinks a failing seed, and creates the token of the shrunk run. Contains the shrinker's oracle,
+//! which executes runs on a pool.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -17,7 +17,8 @@ use crate::shrink::token::{Token, TraceSummary, short_hash, test_hash};
 use crate::shrink::{self, Answer, FailingRun, Oracle, Overlays, ShrinkResult};
 use crate::spec::SimTest;
 
-/// Maximum number of candidates that are run speculatively. The result does not depend on it.
+/// Maximum number of candidates that are run speculatively. The result of shrinking does not depend
+/// on this number.
 const MAX_SPECULATIVE: usize = 64;
 /// Maximum number of step sequences in a token.
 const MAX_SEQUENCES: usize = 4;
@@ -29,12 +30,12 @@ pub(crate) struct ShrunkRun {
     pub(crate) shrunk: ShrinkResult,
     /// The run with its log and deviations.
     pub(crate) run: FinishedRun,
-    /// Whether the run was the same in a fresh process.
+    /// Whether a run in a fresh process was the same.
     pub(crate) repeats: bool,
     pub(crate) token: Token,
 }
 
-/// Shrinks a failing seed. `None` if shrinking is off, or the failure cannot be shrunk.
+/// Shrinks a failing seed. Returns `None` if shrinking is off or the failure cannot be shrunk.
 pub(crate) fn shrink(
     pool: &Pool,
     config: &Config,

@@ -32,9 +32,10 @@ pub(crate) enum Goal {
 /// Result of a sweep.
 #[derive(Debug, Default)]
 pub(crate) struct SweepResult {
-    /// Totals of all runs except the found run. Includes runs with higher seeds that had already begun.
+    /// Totals of all runs except the found run. They include runs with higher seeds that had
+    /// already begun.
     pub(crate) totals: RunTotals,
-    /// The lowest run that the sweep was looking for.
+    /// The run with the lowest seed among those that the sweep looked for.
     pub(crate) found: Option<FinishedRun>,
     /// Number of failures of the kinds that are ignored.
     pub(crate) ignored: u64,

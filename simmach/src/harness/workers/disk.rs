@@ -1,8 +1,10 @@
-//! Folders for the disks of runs: one for each process, on a memory disk if there is one with room.
+//! Folders for the disks of runs. Each process has one, on a memory disk if there is one with
+//! enough space.
 //!
-//! The folder is named after its process and holds a locked file, so that leftovers of killed processes can be distinguished
-//! from folders in use, even by processes in other containers. The locked file also holds the current run of the process,
-//! which the parent reads after the process has died.
+//! The folder is named after its process and contains a locked file. The lock distinguishes
+//! leftovers of killed processes from folders in use, even by processes in other containers. The
+//! locked file also names the current run of the process; the parent reads this after the process
+//! has died.
 
 use std::fs::{self, File};
 use std::io;
@@ -20,7 +22,7 @@ use crate::storage::memory_disk;
 const PREFIX: &str = "simmach-";
 const LOCK: &str = "current";
 
-/// Folder of this process; deleted when dropped.
+/// The folder of this process, which is deleted on drop.
 #[derive(Debug)]
 pub(crate) struct Folder {
     path: PathBuf,
@@ -30,7 +32,7 @@ pub(crate) struct Folder {
 /// Why this process has no folder for the disks of its runs.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum FolderError {
-    /// No parent folder can be used. The error names it and says what to do.
+    /// No parent folder can be used. The error names the folder and says what to do.
     #[error(transparent)]
     Unusable(io::Error),
     /// The process's folder cannot be created in its parent.

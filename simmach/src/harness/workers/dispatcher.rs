@@ -31,7 +31,8 @@ use crate::spec::SimTest;
 const HELLO_TIMEOUT: Duration = Duration::from_secs(60);
 /// Maximum time for a worker to exit after its socket is closed.
 const EXIT_TIMEOUT: Duration = Duration::from_secs(2);
-/// Maximum time to wait for the rest of a worker's output. The pipe stays open if a child of the worker holds it.
+/// Maximum time to wait for the rest of a worker's output. A child of the worker may hold the pipe
+/// open.
 const OUTPUT_TIMEOUT: Duration = Duration::from_secs(1);
 /// The dispatcher gives up when this many workers in a row have died before their first run.
 const MAX_EARLY_DEATHS: u32 = 3;

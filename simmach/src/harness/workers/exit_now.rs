@@ -1,8 +1,9 @@
 //! Exits this process immediately, without destructors and exit handlers.
 //!
-//! When the parent of a worker is gone, or a run hangs, other threads may still execute code that must not see the process
-//! being torn down. Only one exit handler matters: with `-C instrument-coverage`, it writes the coverage profile. On 64-bit
-//! Linux, this module writes the profile instead.
+//! When a worker's parent has ended, or a run hangs, other threads may still execute code, which
+//! must not see the process being torn down. Only one exit handler matters: with `-C
+//! instrument-coverage`, it writes the coverage profile. On 64-bit Linux, this module writes the
+//! profile instead.
 
 use std::time::Duration;
 
@@ -12,8 +13,9 @@ pub(crate) fn exit_now(status: i32) -> ! {
     signal_hook::low_level::exit(status)
 }
 
-/// Registers an exit handler if this process collects a coverage profile. The handler waits for the workers: otherwise they
-/// would still write their profiles when the caller of this process reads them.
+/// Registers an exit handler if this process collects a coverage profile. The handler waits for the
+/// workers. Otherwise, they would still write their profiles when the caller of this process reads
+/// them.
 pub(crate) fn at_exit_if_profiled(end: extern "C" fn()) {
     if is_instrumented() {
         // SAFETY: the function is never unloaded, and does not unwind, since it is `extern "C"`. An error means that there

@@ -1,7 +1,8 @@
-//! Executes runs in this process, one at a time. Used with one job, and under a debugger.
+//! Executes runs in this process, one at a time. The pool uses this with one job, and under a
+//! debugger.
 //!
-//! Outcomes are the same as those of a worker. The difference: a run that ends its process, or hangs, ends all tests. A hang
-//! is reported before the process exits.
+//! Outcomes are the same as those of a worker, with one difference: a run that hangs or ends its
+//! process ends all tests. A hang is reported before the process exits.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -29,12 +30,14 @@ struct InProcessState {
     run: Runner,
     create_folder: CreateFolder,
     watchdog: Watchdog,
-    /// Tests of which this process has executed a run. Locked during a run, so that runs are executed one at a time.
+    /// Numbers of the tests of which this process has executed a run. The lock is held during a
+    /// run, so that runs are executed one at a time.
     warmed_up: Mutex<BTreeSet<u32>>,
     /// Current or next job of each batch, by the batch's number.
     current: Mutex<BTreeMap<u64, Job>>,
     batches: AtomicU64,
-    /// Deleted with the last batch that uses it, since a test binary has no hook at its end.
+    /// The folder. It is deleted with the last batch that uses it, since a test binary has no hook
+    /// at its end.
     folder: Mutex<Weak<Folder>>,
 }
 

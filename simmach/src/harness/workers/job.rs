@@ -22,7 +22,7 @@ pub(crate) struct FinishedRun {
     /// Index in the batch.
     pub(crate) index: u64,
     pub(crate) outcome: Outcome,
-    /// Standard output and error, if its log was requested or its process died.
+    /// Standard output and error, if the run's log was requested or its process died.
     pub(crate) output: Vec<u8>,
 }
 

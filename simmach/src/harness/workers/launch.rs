@@ -1,4 +1,5 @@
-//! Worker processes from the parent's side: starting, waiting, killing, and how they ended.
+//! Worker processes from the parent's side: starts them, waits for them, kills them, and describes
+//! how they ended.
 
 use std::collections::BTreeMap;
 use std::net::Shutdown;
@@ -24,7 +25,8 @@ pub(crate) struct StartedWorker {
     pub(crate) output: Arc<WorkerOutput>,
 }
 
-/// Function that starts a worker. The argument says whether its output is shown as it is written.
+/// Function that starts a worker. The argument says whether the worker's output is shown as it is
+/// written.
 pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, StartError> + Send + Sync>;
 
 /// Why a worker process cannot be used.

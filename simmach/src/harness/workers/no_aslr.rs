@@ -1,7 +1,7 @@
 //! Starts processes without address space randomization, to find out whether a run depends on addresses.
 
-/// Calls `f`. Processes that `f` starts on this thread have no address randomization. Returns `None` if the system does not
-/// support this.
+/// Calls `f`. Processes that `f` starts on this thread have no address randomization. Returns
+/// `None` if the system does not support disabling it.
 #[cfg(target_os = "linux")]
 pub(crate) fn without_randomization<R>(f: impl FnOnce() -> R) -> Option<R> {
     struct Restore(libc::c_int);

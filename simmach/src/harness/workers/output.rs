@@ -1,7 +1,9 @@
-//! Standard output and error of a worker process: captured, limited to the last part, and split by run.
+//! The standard output and error of a worker process: captured, truncated to the last part, and
+//! split by run.
 //!
-//! Both go through one pipe to the parent, in order, so that the last output of a crashing worker is not lost. The worker
-//! writes markers around the output of runs that are to be reported; output before the first marker is libtest's.
+//! Both streams go through one pipe to the parent, in order, so that the last output of a crashing
+//! worker is not lost. The worker writes markers around the output of runs that are to be reported.
+//! Output before the first marker belongs to libtest.
 
 use std::collections::VecDeque;
 use std::io::{self, Read, Write};
@@ -10,13 +12,14 @@ use std::time::Duration;
 
 use crate::harness::workers::disk::JobId;
 
-/// Number of bytes that are kept.
+/// Number of bytes that are kept per run.
 const MAX_KEPT: usize = 64 << 10;
-/// Number of framed runs whose output is kept. It is more than one, since several tests share a worker.
+/// Number of framed runs whose output is kept. The number is greater than one, since several tests
+/// share a worker.
 const MAX_FINISHED: usize = 8;
-/// A marker is this prefix, a word and another NUL.
+/// The beginning of a marker. A word and another NUL follow.
 const MARKER_PREFIX: &[u8] = b"\0simmach:";
-/// Maximum length of a marker; anything longer is output.
+/// Maximum length of a marker in bytes; anything longer is output.
 const MAX_MARKER_LENGTH: usize = 64;
 
 /// The output of one worker process.

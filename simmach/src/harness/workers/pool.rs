@@ -1,10 +1,11 @@
-//! The pool executes runs, in worker processes or in this process.
+//! The pool, which executes runs in worker processes or in this process.
 //!
-//! A *batch* is a sequence of jobs, taken lazily from an iterator. Finished runs arrive in any order, with their index. A
-//! batch can be cut at an index: runs from that index on no longer begin. A sweep cuts after the lowest failing seed, the
-//! shrinker after the first candidate that still fails, so that the result does not depend on the number of workers. Workers
-//! get no more jobs of a batch until the caller has seen all runs that have arrived, so that a slow caller does not delay a
-//! cut. The batches of several tests take turns.
+//! A *batch* is a sequence of jobs, taken lazily from an iterator. Finished runs arrive in any
+//! order, with their index. A batch can be cut at an index: runs from that index on no longer
+//! begin. A sweep cuts after the lowest failing seed, and the shrinker cuts after the first
+//! candidate that still fails. So the result does not depend on the number of workers. Workers get
+//! no more jobs of a batch until the caller has seen all runs that have arrived, so that a slow
+//! caller does not delay a cut. The batches of several tests take turns.
 
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -91,8 +92,8 @@ impl Pool {
         self.fresh_processes_by(jobs, self.launch.quiet())
     }
 
-    /// As [`Pool::fresh_processes`], with one process without address randomization. Runs are broken if the system does not
-    /// support this.
+    /// Like [`Pool::fresh_processes`], with one process without address randomization. Runs are
+    /// broken if the system does not support this.
     pub(crate) fn fresh_process_at_fixed_addresses(&self) -> FreshProcesses<'_> {
         self.fresh_processes_by(1, self.launch.quiet().at_fixed_addresses())
     }

@@ -1,4 +1,5 @@
-//! Protocol between parent and worker: frames of a length and a postcard message, in both directions over one socket.
+//! The protocol between parent and worker. Both send frames over one socket; a frame is a length
+//! and a postcard message.
 
 use std::io::{self, Read};
 
@@ -14,7 +15,7 @@ const MAX_LENGTH: u32 = 1 << 30;
 /// Message to a worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum ToWorker {
-    /// Runs to execute, in this order, after those already assigned.
+    /// Runs to execute, in this order, after the runs already assigned.
     Run(Vec<Assignment>),
     /// Do not start runs of the batch from this index on.
     Cut {
@@ -36,9 +37,9 @@ pub(crate) struct Assignment {
     pub(crate) test: u32,
     /// The seed.
     pub(crate) seed: u64,
-    /// Overlay of its draws.
+    /// The overlay of the run's draws.
     pub(crate) overlay: Overlay,
-    /// What is recorded.
+    /// What the run records.
     pub(crate) keep: Keep,
 }
 

@@ -22,15 +22,15 @@ const MAX_PREFETCH: usize = 256;
 
 #[derive(Default)]
 pub(crate) struct JobQueue {
-    /// Unfinished batches; the first is the next to take a job from.
+    /// Unfinished batches. The next job is taken from the first one.
     pub(crate) batches: VecDeque<Batch>,
     pub(crate) workers: BTreeMap<u64, WorkerState>,
-    /// The last number assigned to a batch or worker.
+    /// The last number that was assigned to a batch or worker.
     pub(crate) next: u64,
     pub(crate) early_deaths: u32,
     /// Whether the remaining runs are no longer needed.
     pub(crate) shutting_down: bool,
-    /// Why no worker can be started.
+    /// The error if no worker can be started.
     pub(crate) start_error: Option<StartError>,
 }
 

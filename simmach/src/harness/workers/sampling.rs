@@ -1,17 +1,18 @@
-//! Captures the stack of a run that hangs: a signal interrupts its thread, and the signal handler captures the stack.
+//! Captures the stack of a hanging run: a signal interrupts the run's thread, and the signal
+//! handler captures the stack.
 
 use std::time::Duration;
 
 use crate::engine::context::{RunStatus, StuckReport};
 
-/// Ignored by default, so that a late signal does no harm.
+/// The signal. Processes ignore it by default, so a late signal does no harm.
 #[cfg(target_os = "linux")]
 const SIGNAL: std::ffi::c_int = signal_hook::consts::SIGURG;
 /// Maximum time to wait for the handler.
 const HANDLER_TIMEOUT: Duration = Duration::from_secs(1);
 const POLL_INTERVAL: Duration = Duration::from_millis(10);
 
-/// Returns where the run is, unless its thread blocks signals or has ended.
+/// Captures where the run is stuck. Returns `None` if the run's thread blocks signals or has ended.
 pub(crate) fn sample_stack(status: &RunStatus) -> Option<StuckReport> {
     if status.stuck().is_none() {
         send_signal(status.thread()?)?;
@@ -24,13 +25,13 @@ pub(crate) fn sample_stack(status: &RunStatus) -> Option<StuckReport> {
     status.stuck().copied()
 }
 
-/// Sends the signal to one thread of this process; `None` if it can't be sent.
+/// Sends the signal to one thread of this process. Returns `None` if the signal cannot be sent.
 #[cfg(target_os = "linux")]
 fn send_signal(thread: u32) -> Option<()> {
     use crate::engine::context::try_with;
 
-    // SAFETY: the handler reads the state of the run on its thread, as interposed functions of the C library do, and
-    // captures a stack. It neither allocates, locks nor panics.
+    // SAFETY: the handler reads the state of the run on its thread, as interposed functions of the
+    // C library do, and captures a stack. The handler does not allocate, lock or panic.
     let registered = unsafe {
         signal_hook::low_level::register(SIGNAL, || {
             try_with(|engine| engine.report_stuck(false));

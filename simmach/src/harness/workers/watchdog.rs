@@ -1,8 +1,9 @@
-//! Detects runs that do not yield.
+//! The watchdog: detects runs that do not yield.
 //!
-//! At each tick, a thread compares the run's status with its status at the previous tick. It counts its own ticks instead of
-//! reading the clock, since a process that was stopped or starved has not hung. Outside a poll, while a cluster is built or
-//! dropped, the limit is longer, since nothing there takes virtual time. A run whose own thread blocks reports itself at once.
+//! At each tick, a thread compares the run's status with its status at the previous tick. The
+//! thread counts ticks instead of reading the clock, since a process that was stopped or starved
+//! has not hung. The limit is longer outside a poll, while a cluster is built or dropped. A run
+//! whose thread blocks reports this itself, at once.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::Thread;
@@ -30,7 +31,7 @@ pub(crate) struct Watchdog {
 #[derive(Debug, Default)]
 struct WatchState {
     run: Option<(u64, Option<Job>, Arc<RunStatus>)>,
-    /// Number of the run, to tell runs with the same snapshot apart.
+    /// Number of the run, to distinguish runs with the same snapshot.
     nth: u64,
     closed: bool,
     /// The watchdog's thread.

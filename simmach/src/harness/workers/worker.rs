@@ -1,9 +1,10 @@
 //! A worker process: a second process of this binary, which executes runs for its parent, one at a time.
 //!
-//! One thread reads the socket: it queues assignments, applies cuts at once, and ends the process when the parent is gone.
-//! The main thread executes the runs. Replies are collected for a few milliseconds, so that the cost of the socket does not
-//! dominate short runs. A run is recorded before it begins, so that the parent knows which run killed the process. After a
-//! run that left threads behind, the worker retires, since the state that such threads hold would affect later runs.
+//! One thread reads the socket: it queues assignments, applies cuts at once, and ends the process
+//! when the parent has ended. The main thread executes the runs. Replies are collected for a few
+//! milliseconds, so that the cost of the socket does not dominate short runs. A run is recorded
+//! before it begins, so that the parent knows which run killed the process. If a run leaves threads
+//! behind, the worker retires, since those threads may hold state that affects later runs.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufReader, Write};
@@ -28,12 +29,12 @@ use crate::spec::SimTest;
 
 /// Environment variable that marks a worker process.
 pub(crate) const WORKER: &str = "SIMMACH_WORKER";
-/// Maximum time that a reply waits for others.
+/// Maximum time that a reply waits for further replies.
 const MAX_REPLY_DELAY: Duration = Duration::from_millis(4);
 
-/// Maximum size of a message in bytes. Beyond that, records are dropped and logs truncated.
+/// Maximum size of a message in bytes. In larger messages, records are dropped and logs truncated.
 const MAX_MESSAGE_SIZE: usize = 512 << 20;
-/// Number of log lines that are kept then.
+/// Number of log lines that are kept in a truncated log.
 const MAX_LOG_LINES: usize = 1000;
 
 /// Whether this process is a worker.

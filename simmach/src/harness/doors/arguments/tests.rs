@@ -1,3 +1,5 @@
+//! Tests of the command line of `simmach::main!()`, compared with libtest's rules.
+
 use crate::harness::doors::arguments::*;
 
 const NAMES: [&str; 4] = ["zoo::lion", "zoo::lion_cub", "zoo::zebra", "farm::cow"];

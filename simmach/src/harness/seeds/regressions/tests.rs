@@ -1,3 +1,5 @@
+//! Tests of regressions files: reading, writing, and errors in their lines.
+
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::engine::draws::overlay::Overlay;

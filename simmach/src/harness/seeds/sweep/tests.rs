@@ -1,4 +1,4 @@
-//! Sweeps with outcomes in any order.
+//! Tests of sweeps whose outcomes arrive in any order.
 
 use crate::engine::failure::verdict::Failure;
 use crate::harness::config::Config;
@@ -26,7 +26,8 @@ fn lowest_failing_seed_is_found_in_any_order() {
     assert_eq!(result.found.map(|run| run.index), Some(3));
 }
 
-/// They had begun before the failure below them was found; whether they end in time depends on real time.
+/// Such seeds had begun before the failure below them was found. Whether their runs end in time
+/// depends on real time.
 #[test]
 fn checks_ignore_seeds_beyond_a_cut() {
     let scratch = Scratch::new("beyond");

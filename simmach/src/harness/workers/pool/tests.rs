@@ -1,4 +1,5 @@
-//! The pool with workers on threads of this process. Worker processes and their deaths are tested by `tests/harness.rs`.
+//! Tests of the pool with workers on threads of this process. `tests/harness.rs` tests worker
+//! processes and their deaths.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! A worker on a thread, tested through its protocol.
+//! Tests a worker on a thread, through its protocol.
 
 use crate::harness::testing::{STAND_IN, Scratch, named};
 use crate::harness::workers::protocol::read;
