@@ -1,16 +1,18 @@
 //! Interposed functions of the C library, which give code in a run virtual time and drawn randomness.
 //!
-//! With the feature `sim`, the binary defines some functions of the C library. These definitions take precedence over those
-//! of the library. In a run they return simulated values: the clocks of the calling code's machine, randomness drawn at
-//! (task, nth), the machine's host name, one processor. Calls on descriptors, sockets and epoll instances, and name lookups,
-//! are answered by the simulated network and its machines. Outside a run the calls are forwarded, at the cost of a load and
-//! a jump.
+//! With the feature `sim`, the binary defines some functions of the C library. These definitions
+//! take precedence over those of the library. In a run, they return simulated values: the clocks of
+//! the calling code's machine, randomness drawn at (task, nth), the machine's host name, one
+//! processor. The simulated network and machines answer calls on descriptors, sockets and epoll
+//! instances, and name lookups. Outside a run, the calls are forwarded, at the cost of a load and a
+//! jump.
 //!
-//! Deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8; `uuid` v4; `chrono`; `fastrand`,
-//! `tokio::select!` and `futures::select!`, whose generators are seeded when the run begins (tokio's where a process of the test
-//! has a tokio runtime).
+//! These are deterministic in a run: std's `HashMap`, `Instant` and `SystemTime`; `rand` from 0.8
+//! on; `uuid` v4; `chrono`; `fastrand`, `tokio::select!` and `futures::select!`. The generators of
+//! the last three are seeded when the run begins; that of tokio only if a process of the test has a
+//! tokio runtime.
 //!
-//! Not deterministic:
+//! These are not deterministic:
 //!
 //! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
 //! - `uuid` v7 and `std::thread::ThreadId`, which come from counters of the process;
@@ -21,13 +23,14 @@
 //!
 //! # Threads, processes and blocking
 //!
-//! Code of a process with a tokio runtime may start threads. These are real threads, of which one runs at a time. Their
-//! waits take virtual time, including waits for locks of the C library. On the run's own thread, which executes async
-//! functions, a wait for a lock lets the process's other threads run. A call that would still have to wait fails the run.
+//! Code of a process with a tokio runtime may start threads. These are real threads, but only one
+//! runs at a time. Their waits take virtual time, including waits for locks of the C library. The
+//! run's own thread executes async functions. When one of these waits for a lock, the process's
+//! other threads run. If the call would still have to wait after that, the run fails.
 //!
-//! In a native process, starting a thread or sleeping in real time fails the run. Starting a process fails the run
-//! everywhere; the call itself fails with `EPERM`. The message says what to use instead. [`allow_threads`] and
-//! [`allow_processes`] allow these calls.
+//! In a native process, starting a thread or sleeping in real time fails the run. Starting a
+//! process fails the run in every process, and the call itself fails with `EPERM`. The message says
+//! what to use instead. [`allow_threads`] and [`allow_processes`] allow these calls.
 //!
 //! On the run's own thread, a wait with a timeout through std or `parking_lot` does not block: virtual time advances by the
 //! timeout at once. While a thread allowed by [`allow_threads`] is alive, the wait takes real time instead. A wait with a

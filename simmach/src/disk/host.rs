@@ -8,7 +8,8 @@ use rustix::fs::{CWD, FileType, StatxFlags};
 
 use crate::engine::context;
 
-/// Folders that each machine has for itself. What the host has there is not seen.
+/// Folders that each machine has on its own disk. The files in these folders of the host are
+/// hidden.
 const OWN: [&str; 4] = ["/tmp", "/var", "/run", "/dev/shm"];
 /// The home and working folder of each machine.
 pub(crate) const HOME: &str = "/home/simmach";

@@ -1,7 +1,8 @@
 //! The run's answers to interposed calls, independent of the platform.
 //!
-//! A call may come from an allocator, a signal handler or a thread's destructors. So nothing here allocates, locks, unwinds
-//! or waits. `None` means that this thread has no run, or that its state is borrowed.
+//! A call may come from an allocator, a signal handler or a thread's destructors. So the functions
+//! here do not allocate, lock, unwind or wait. They return `None` if this thread has no run, or if
+//! the run's state is borrowed.
 
 use std::cell::Cell;
 use std::time::Duration;
@@ -17,9 +18,9 @@ pub(super) use crate::engine::failure::refusals::count_thread_start;
 use crate::engine::mix;
 use crate::engine::tasks::numbering::Numbered;
 
-/// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. It is not 0, since some code
-/// takes 0 for "never", or subtracts durations from an unsigned reading. Deadlines by this clock mean nothing to the kernel,
-/// so waits must not be forwarded unchanged.
+/// Monotonic clock at the start of a run, in nanoseconds: the machines have been up for a year. It
+/// is not 0, since some code uses 0 for "never", or subtracts durations from an unsigned reading.
+/// Deadlines by this clock mean nothing to the kernel, so waits must not be forwarded unchanged.
 const BOOTED: u64 = 365 * 86_400 * 1_000_000_000;
 
 /// Host name of the harness.
@@ -32,14 +33,14 @@ thread_local! {
     static STOPPED: Cell<Option<Duration>> = const { Cell::new(None) };
 }
 
-/// Stops the clocks as this thread reads them outside a run.
+/// Stops the clocks that this thread reads outside a run.
 #[cfg(feature = "tokio")]
 pub(crate) fn stop_own_clock(at: Duration) {
     STOPPED.set(Some(at));
 }
 
-/// Advances the clocks as this thread reads them. Needed for a thread whose process has ended: its waits fail, and it must
-/// see their timeouts pass.
+/// Advances the clocks that this thread reads. A thread whose process has ended needs this: its
+/// waits fail, and it must see their timeouts pass.
 pub(crate) fn advance_own_clock(nanos: u64) {
     AHEAD.set(AHEAD.get().saturating_add(nanos));
 }
@@ -129,7 +130,7 @@ pub(super) fn record_allowed_thread() -> bool {
     is_here() && try_with(|engine| engine.refusals.record_thread()).is_some()
 }
 
-/// As [`fill`], for `length` bytes from `buffer` on.
+/// Like [`fill`], for `length` bytes from `buffer` on.
 ///
 /// # Safety
 ///
@@ -144,7 +145,7 @@ pub(super) unsafe fn fill_raw(buffer: *mut u8, length: usize) -> bool {
     if buffer.is_null() || length > isize::MAX as usize {
         return false;
     }
-    // The caller's buffer may be uninitialised.
+    // The caller's buffer may be uninitialized.
     // SAFETY: `buffer` is valid for writes of `length` bytes, as guaranteed by the caller; it is not null, and `length` is
     // at most `isize::MAX`.
     let bytes = unsafe {

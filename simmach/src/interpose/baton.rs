@@ -1,6 +1,7 @@
 //! Hands a run over from one thread to another.
 //!
-//! std's locks and channels cannot be used for this, since their waits call the interposed functions, which the run answers.
+//! std's locks and channels cannot do this, since their waits call the interposed functions, which
+//! the run answers.
 
 use std::ffi::{c_int, c_long};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -12,7 +13,7 @@ use crate::interpose::linux;
 pub(crate) struct Baton(AtomicU32);
 
 impl Baton {
-    /// Waits until the flag is raised, and lowers it.
+    /// Waits until the flag is raised, then lowers it.
     pub(crate) fn wait(&self) {
         while self.0.swap(0, Ordering::Acquire) == 0 {
             self.futex(libc::FUTEX_WAIT, 0);
@@ -38,8 +39,8 @@ impl Baton {
 #[derive(Debug)]
 pub(crate) struct Handed<T>(T);
 
-// SAFETY: `Handed::new` is unsafe. Its callers guarantee that one thread at a time uses the value and whatever it shares
-// with other values.
+// SAFETY: `Handed::new` is unsafe. Its callers guarantee that only one thread at a time uses the
+// value, and everything that the value shares with other values.
 unsafe impl<T> Send for Handed<T> {}
 
 impl<T> Handed<T> {
@@ -47,7 +48,8 @@ impl<T> Handed<T> {
     ///
     /// # Safety
     ///
-    /// One thread at a time may use the value and anything that it shares without synchronisation, such as the count of an
+    /// One thread at a time may use the value and anything that it shares without synchronization,
+    /// such as the count of an
     /// `Rc`. Each use must happen before the use by the next thread, as a [`Baton`] guarantees.
     pub(crate) unsafe fn new(value: T) -> Self {
         Self(value)

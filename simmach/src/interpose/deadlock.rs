@@ -1,8 +1,9 @@
 //! Detection of deadlocks in waits without a timeout on a run's thread.
 //!
-//! Nothing in the run can end such a wait, since the run's only thread is waiting. Another thread of the process may end it,
-//! such as a thread of the harness that briefly holds a lock. Therefore the wait takes real time for 250 ms, and continues
-//! while another thread may act by itself.
+//! Nothing in the run can end such a wait, since the run's only thread is waiting. Another thread
+//! of the process may end it, such as a thread of the harness that briefly holds a lock. Therefore
+//! the wait takes real time for 250 ms, and continues while another thread may act without being
+//! woken.
 
 use std::time::Duration;
 
@@ -15,8 +16,8 @@ const FINAL_WAIT: Duration = Duration::from_millis(20);
 /// Number of checks after which the wait counts as a deadlock, whatever other threads do.
 const MAX_CHECKS: u32 = 20;
 
-/// Calls `wait`, with the maximum time to wait, until it returns a result. Returns `None` after reporting a deadlock, when
-/// the watchdog is about to end the run.
+/// Calls `wait` with the maximum time to wait, until it returns a result. Returns `None` after
+/// reporting a deadlock; the watchdog is then about to end the run.
 pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> {
     let mut checks = 0;
     loop {
@@ -39,7 +40,8 @@ pub(super) fn wait<R>(mut wait: impl FnMut(Duration) -> Option<R>) -> Option<R> 
     }
 }
 
-/// Whether a wait that nothing in the run can end is a deadlock, at the `checks`th check.
+/// Whether a wait that nothing in the run can end is a deadlock. `checks` is the number of this
+/// check.
 pub(super) fn is_deadlock(checks: u32) -> bool {
     checks >= MAX_CHECKS || !other_threads::can_another_act()
 }

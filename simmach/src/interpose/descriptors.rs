@@ -4,12 +4,13 @@
 //! Calls on all other descriptors are forwarded. In a run, a call that creates a descriptor creates a simulated one, except
 //! where threads or processes are allowed.
 //!
-//! The number of a simulated descriptor may outlive its run, for example in a waker. After the run, `close` and
-//! `fcntl(F_GETFD)` succeed on it, since std aborts or panics if these fail. All other calls fail with `EBADF`.
+//! The number of a simulated descriptor may outlive its run, for example in a waker. After the run,
+//! `close` and `fcntl(F_GETFD)` succeed on the number, since std aborts or panics if they fail. All
+//! other calls fail with `EBADF`.
 //!
-//! Other functions that take a descriptor reach the kernel, which fails with `EBADF` for a simulated one: `tee`, `vmsplice`,
-//! `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of `io_uring`. The sets of `select` have no room for
-//! a simulated descriptor.
+//! Other functions that take a descriptor call the kernel, which fails with `EBADF` for a simulated
+//! one: `tee`, `vmsplice`, `signalfd`, `timerfd_settime`, `inotify_add_watch` and those of
+//! `io_uring`. The sets of `select` are too small for simulated descriptors.
 
 mod attributes;
 mod buffers;
@@ -38,7 +39,7 @@ mod transfer;
 pub(super) use crate::interpose::descriptors::by_number::call as call_by_number;
 pub(super) use crate::interpose::descriptors::transfer::find_all;
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 16] {
     [
         attributes::defined as *const (),

@@ -22,7 +22,7 @@ pub(super) fn find_all() {
     GETHOSTNAME.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [
         sysconf as *const (),
@@ -37,7 +37,7 @@ pub(super) fn defined() -> [*const (); 4] {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
     let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
@@ -45,7 +45,7 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
         return 1;
     }
     match SYSCONF.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(name) },
         None => fail(libc::ENOSYS).into(),
     }
@@ -55,7 +55,7 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut cpu_set_t) -> c_int {
     if pid == 0 && size > 0 && !set.is_null() && answers::is_here() {
@@ -71,7 +71,7 @@ pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut c
         return 0;
     }
     match SCHED_GETAFFINITY.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(pid, size, set) },
         None => fail(libc::ENOSYS),
     }
@@ -79,14 +79,14 @@ pub unsafe extern "C" fn sched_getaffinity(pid: pid_t, size: size_t, set: *mut c
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
     // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
         (Some(true), _) => 0,
         (Some(false), _) => fail(libc::ENAMETOOLONG),
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         (None, Some(real)) => unsafe { real(name, length) },
         (None, None) => fail(libc::ENOSYS),
     }
@@ -96,11 +96,11 @@ pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn uname(into: *mut utsname) -> c_int {
     let result = match UNAME.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(into) },
         None => return fail(libc::ENOSYS),
     };
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn uname(into: *mut utsname) -> c_int {
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 pub(super) unsafe fn call_by_number(number: c_long, [a, b, c, ..]: [c_long; 6]) -> Option<c_long> {
     // SAFETY: guaranteed by the caller; the functions take the same arguments as the system calls.
     unsafe {

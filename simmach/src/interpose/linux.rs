@@ -1,9 +1,10 @@
 //! Interposed functions on 64-bit Linux with glibc.
 //!
-//! Each definition here takes precedence over libc's definition, for Rust code and for the shared libraries that the binary
-//! loads. Calls inside libc are not affected. A constructor finds libc's own functions before constructors without a
-//! priority run. If the constructor of another library calls such a function earlier, it is found on that call. Outside a
-//! run, libc's functions are called directly, so that time comes from the vDSO.
+//! Each definition here takes precedence over libc's definition, for Rust code and for the shared
+//! libraries that the binary loads. Calls inside libc are not affected. A constructor looks up
+//! libc's own functions before constructors without a priority run. If the constructor of another
+//! library calls an interposed function earlier, libc's function is looked up on that call. Outside
+//! a run, libc's functions are called directly, so that time comes from the vDSO.
 
 use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::ptr;
@@ -58,7 +59,7 @@ static FIND_ALL: extern "C" fn() = {
     find_all
 };
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 16] {
     [
         locks::defined as *const (),
@@ -124,12 +125,12 @@ pub(super) fn to_duration(time: timespec) -> Duration {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     let Some(now) = kind_of(clock).and_then(answers::now) else {
         return match CLOCK_GETTIME.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real(clock, time) },
             None => fail(libc::ENOSYS),
         };
@@ -144,12 +145,12 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -> c_int {
     let Some(now) = answers::now(ClockKind::Wall) else {
         return match GETTIMEOFDAY.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real(time, zone) },
             None => fail(libc::ENOSYS),
         };
@@ -169,12 +170,12 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut timezone) -
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     let Some(now) = answers::now(ClockKind::Wall) else {
         return match TIME.function() {
-            // SAFETY: guaranteed by the caller, whose argument is passed on.
+            // SAFETY: the caller guarantees that the argument is valid.
             Some(real) => unsafe { real(seconds) },
             None => fail(libc::ENOSYS).into(),
         };
@@ -189,7 +190,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c_uint) -> ssize_t {
     // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
@@ -197,7 +198,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c
         return length as ssize_t;
     }
     match GETRANDOM.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(buffer, length, flags) },
         None => fail(libc::ENOSYS) as ssize_t,
     }
@@ -205,7 +206,7 @@ pub unsafe extern "C" fn getrandom(buffer: *mut c_void, length: size_t, flags: c
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
     // For more than 256 bytes, the library returns an error.
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
         return 0;
     }
     match GETENTROPY.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(buffer, length) },
         None => fail(libc::ENOSYS),
     }
@@ -230,7 +231,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syscall(
     number: c_long,
@@ -251,7 +252,7 @@ pub unsafe extern "C" fn syscall(
         };
     }
     match number {
-        // SAFETY: these are the system call's own arguments, which are the function's.
+        // SAFETY: the function takes the same arguments as the system call.
         libc::SYS_getrandom => unsafe {
             getrandom(a as *mut c_void, b as size_t, c as c_uint) as c_long
         },
@@ -262,7 +263,7 @@ pub unsafe extern "C" fn syscall(
         libc::SYS_futex if d != 0 && is_wait(b as c_int) => match answers::wait_mode() {
             // SAFETY: as above; the timeout is not null.
             Some(mode) => unsafe { wait(mode, [a, b, c, d, e, f]) },
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             None => unsafe { pass_on(number, [a, b, c, d, e, f]) },
         },
         // SAFETY: as above.
@@ -270,7 +271,7 @@ pub unsafe extern "C" fn syscall(
             wait_without_timeout([a, b, c, d, e, f])
         },
         _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         _ => unsafe {
             let arguments = [a, b, c, d, e, f];
             descriptors::call_by_number(number, arguments)
@@ -285,11 +286,11 @@ pub unsafe extern "C" fn syscall(
 
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[inline]
 pub(super) unsafe fn pass_on(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     match SYSCALL.function() {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         Some(real) => unsafe { real(number, a, b, c, d, e, f) },
         None => fail(libc::ENOSYS).into(),
     }
@@ -367,7 +368,8 @@ unsafe fn wait(mode: WaitMode, mut arguments: [c_long; 6]) -> c_long {
         };
         let real = real_timeout(operation, slice);
         arguments[3] = (&raw const real) as c_long;
-        // SAFETY: guaranteed by the caller for all arguments except the timeout, which outlives the call.
+        // SAFETY: the caller guarantees that all arguments but the timeout are valid. The timeout
+        // outlives the call.
         let result = unsafe { pass_on(libc::SYS_futex, arguments) };
         if !has_timed_out(result) {
             return result;
@@ -392,11 +394,12 @@ unsafe fn wait_without_timeout(arguments: [c_long; 6]) -> c_long {
         let real = real_timeout(arguments[1] as c_int, time);
         let mut timed = arguments;
         timed[3] = (&raw const real) as c_long;
-        // SAFETY: guaranteed by the caller for all arguments except the timeout, which outlives the call.
+        // SAFETY: the caller guarantees that all arguments but the timeout are valid. The timeout
+        // outlives the call.
         let result = unsafe { pass_on(libc::SYS_futex, timed) };
         (!has_timed_out(result)).then_some(result)
     });
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     ended.unwrap_or_else(|| unsafe { pass_on(libc::SYS_futex, arguments) })
 }
 

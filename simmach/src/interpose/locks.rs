@@ -1,9 +1,11 @@
 //! Functions of the C library that wait for another thread: locks, condition variables, semaphores and joins.
 //!
-//! C code calls these functions, and they enter the kernel without calling [`syscall`](super::linux::syscall). On a run's
-//! thread, each function first tries without blocking. If it would block and the calling code belongs to a guest, the thread
-//! waits in the run (see [`waiting`]), and the guest's other threads go on. In other code, a wait without a timeout goes
-//! through [`deadlock`], and a wait with a timeout takes real time. On threads outside a run, the call is forwarded.
+//! C code calls these functions, which enter the kernel without calling
+//! [`syscall`](super::linux::syscall). On a run's thread, each function first tries without
+//! blocking. If it would block and the calling code belongs to a guest, the thread waits in the run
+//! (see [`waiting`]), and the guest's other threads continue. In other code, a wait without a
+//! timeout goes through [`deadlock`], and a wait with a timeout takes real time. On threads outside
+//! a run, the call is forwarded.
 //!
 //! Not covered: `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
 
@@ -28,11 +30,12 @@ type Timed<T> = unsafe extern "C" fn(*mut T, *const timespec) -> c_int;
 
 type Clocked<T> = unsafe extern "C" fn(*mut T, clockid_t, *const timespec) -> c_int;
 
-/// A lock of the C library: its functions return an error.
+/// A type of lock of the C library, with the functions on it that wait. They return an error
+/// number.
 struct Lock<T> {
     attempt: Real<Call<T>>,
     timed: Real<Timed<T>>,
-    /// Since glibc 2.30.
+    /// Exists since glibc 2.30.
     clocked: Real<Clocked<T>>,
     wait: Real<Call<T>>,
 }
@@ -78,7 +81,7 @@ pub(super) fn find_all() {
     semaphores::find_all();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 16] {
     [
         conditions::defined as *const (),
@@ -113,24 +116,24 @@ impl<T> Lock<T> {
     ///
     /// # Safety
     ///
-    /// The same as for the C function.
+    /// The caller must meet the requirements of the C function.
     #[inline]
     unsafe fn lock(&self, object: *mut T) -> c_int {
         if answers::is_here() {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             return unsafe { self.lock_in_run(object) };
         }
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         unsafe { self.pass_on(object) }
     }
 
     /// # Safety
     ///
-    /// The same as for the C function.
+    /// The caller must meet the requirements of the C function.
     #[inline]
     unsafe fn pass_on(&self, object: *mut T) -> c_int {
         match self.wait.function() {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             Some(real) => unsafe { real(object) },
             None => libc::ENOSYS,
         }
@@ -138,7 +141,7 @@ impl<T> Lock<T> {
 
     /// # Safety
     ///
-    /// The same as for the C function.
+    /// The caller must meet the requirements of the C function.
     #[inline(never)]
     unsafe fn lock_in_run(&self, object: *mut T) -> c_int {
         if let Some(attempt) = self.attempt.function() {
@@ -148,19 +151,20 @@ impl<T> Lock<T> {
                 answer => return answer,
             }
         }
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         if let Some(answer) = unsafe { self.lock_in_guest(object, None) } {
             return answer;
         }
         let answer = self.timed.function().and_then(|timed| {
             deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
-                // SAFETY: guaranteed by the caller; the time outlives the call.
+                // SAFETY: the caller guarantees that the arguments are valid. The time outlives the
+                // call.
                 Some(unsafe { timed(object, &raw const until) })
                     .filter(|answer| *answer != libc::ETIMEDOUT)
             })
         });
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         answer.unwrap_or_else(|| unsafe { self.pass_on(object) })
     }
 
@@ -168,19 +172,19 @@ impl<T> Lock<T> {
     ///
     /// # Safety
     ///
-    /// The same as for the C function.
+    /// The caller must meet the requirements of the C function.
     unsafe fn lock_in_guest(&self, object: *mut T, deadline: Option<Deadline>) -> Option<c_int> {
         let (attempt, timed) = (self.attempt.function()?, self.timed.function()?);
         waiting::guest_calls()?;
         // An attempt does not show whether this thread or another one holds the lock.
-        // SAFETY: guaranteed by the caller; the time outlives the call.
+        // SAFETY: the caller guarantees that the arguments are valid. The time outlives the call.
         match unsafe { timed(object, &raw const PASSED) } {
             libc::ETIMEDOUT => {}
             answer => return Some(answer),
         }
         let mut answer = libc::EBUSY;
         let mut is_busy = || {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             answer = unsafe { attempt(object) };
             answer == libc::EBUSY
         };
@@ -193,7 +197,7 @@ impl<T> Lock<T> {
     ///
     /// # Safety
     ///
-    /// The same as for the C function.
+    /// The caller must meet the requirements of the C function.
     unsafe fn lock_until(
         &self,
         object: *mut T,
@@ -204,7 +208,7 @@ impl<T> Lock<T> {
             && !until.is_null()
             && let Some(attempt) = self.attempt.function()
         {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             match unsafe { attempt(object) } {
                 libc::EBUSY => {}
                 answer => return answer,
@@ -212,16 +216,16 @@ impl<T> Lock<T> {
             // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
             let deadline = Deadline::by(clock.unwrap_or(libc::CLOCK_REALTIME), unsafe { *until });
             if deadline.is_some()
-                // SAFETY: guaranteed by the caller.
+                // SAFETY: the caller meets the requirements of this call.
                 && let Some(answer) = unsafe { self.lock_in_guest(object, deadline) }
             {
                 return answer;
             }
         }
         match (clock, self.timed.function(), self.clocked.function()) {
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             (None, Some(timed), _) => unsafe { timed(object, until) },
-            // SAFETY: guaranteed by the caller.
+            // SAFETY: the caller meets the requirements of this call.
             (Some(clock), _, Some(clocked)) => unsafe { clocked(object, clock, until) },
             _ => libc::ENOSYS,
         }
@@ -230,113 +234,113 @@ impl<T> Lock<T> {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_lock(mutex: *mut pthread_mutex_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { MUTEX.lock(mutex) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_rdlock(lock: *mut pthread_rwlock_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { READ_LOCK.lock(lock) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_wrlock(lock: *mut pthread_rwlock_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { WRITE_LOCK.lock(lock) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_timedlock(
     mutex: *mut pthread_mutex_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { MUTEX.lock_until(mutex, None, until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_clocklock(
     mutex: *mut pthread_mutex_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { MUTEX.lock_until(mutex, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_timedrdlock(
     lock: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { READ_LOCK.lock_until(lock, None, until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_clockrdlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { READ_LOCK.lock_until(lock, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_timedwrlock(
     lock: *mut pthread_rwlock_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { WRITE_LOCK.lock_until(lock, None, until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_clockwrlock(
     lock: *mut pthread_rwlock_t,
     clock: clockid_t,
     until: *const timespec,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { WRITE_LOCK.lock_until(lock, Some(clock), until) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_int {
     let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     let answer = unsafe { real(mutex) };
     waiting::wake(mutex.addr(), 1);
     answer
@@ -344,24 +348,24 @@ pub unsafe extern "C" fn pthread_mutex_unlock(mutex: *mut pthread_mutex_t) -> c_
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_rwlock_unlock(lock: *mut pthread_rwlock_t) -> c_int {
     let Some(real) = RWLOCK_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     let answer = unsafe { real(lock) };
     waiting::wake(lock.addr(), usize::MAX);
     answer
 }
 
-/// As [`pthread_mutex_unlock`], but the calling thread goes on.
+/// Like [`pthread_mutex_unlock`], but the calling thread goes on.
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 unsafe fn unlock_without_yielding(calls: &dyn SystemCalls, mutex: *mut pthread_mutex_t) -> c_int {
     let Some(real) = MUTEX_UNLOCK.function() else { return libc::ENOSYS };
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     let answer = unsafe { real(mutex) };
     calls.futex_requeue(mutex.addr(), 1, mutex.addr(), 0);
     answer
@@ -377,7 +381,7 @@ pub(crate) fn join_really(thread: pthread_t) {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_void) -> c_int {
     if let Some(joined) = system::calls().and_then(|calls| calls.join(thread)) {
@@ -395,14 +399,15 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
     if answers::is_here()
         && let (Some(attempt), Some(timed)) = (TRYJOIN.function(), TIMEDJOIN.function())
     {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         match unsafe { attempt(thread, result) } {
             libc::EBUSY => {}
             answer => return answer,
         }
         let answer = deadlock::wait(|time| {
             let until = real_deadline(libc::CLOCK_REALTIME, time);
-            // SAFETY: guaranteed by the caller; the time outlives the call.
+            // SAFETY: the caller guarantees that the arguments are valid. The time outlives the
+            // call.
             Some(unsafe { timed(thread, result, &raw const until) })
                 .filter(|answer| *answer != libc::ETIMEDOUT)
         });
@@ -411,7 +416,7 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
         }
     }
     match JOIN.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(thread, result) },
         None => libc::ENOSYS,
     }
@@ -419,14 +424,14 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
     if system::calls().is_some_and(|calls| calls.is_own_thread(thread)) {
         return 0;
     }
     match DETACH.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(thread) },
         None => libc::ENOSYS,
     }

@@ -1,4 +1,4 @@
-//! Interposed functions on macOS. Untested: written without access to a Mac.
+//! Interposed functions on macOS. They are untested: they were written without access to a Mac.
 //!
 //! The definitions take precedence for Rust code that is linked into the binary. Libraries that the binary loads call the
 //! system's functions. Not covered are `mach_absolute_time`, `SecRandomCopyBytes`, processes, and waits with a timeout,
@@ -51,7 +51,7 @@ static FIND_ALL: extern "C" fn() = {
     find_all
 };
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 10] {
     [
         clock_gettime as *const (),
@@ -69,7 +69,7 @@ pub(super) fn defined() -> [*const (); 10] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) -> c_int {
     let kind = match clock {
@@ -84,7 +84,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
             unsafe { time.write(timespec { tv_sec, tv_nsec }) };
             0
         }
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         (_, Some(real)) => unsafe { real(clock, time) },
         (_, None) => -1,
     }
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn clock_gettime(clock: clockid_t, time: *mut timespec) ->
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> c_int {
     match (answers::now(ClockKind::Wall), GETTIMEOFDAY.function()) {
@@ -102,7 +102,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> 
             unsafe { time.write(timeval { tv_sec, tv_usec }) };
             0
         }
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         (_, Some(real)) => unsafe { real(time, zone) },
         (_, None) => -1,
     }
@@ -110,7 +110,7 @@ pub unsafe extern "C" fn gettimeofday(time: *mut timeval, zone: *mut c_void) -> 
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
     match (answers::now(ClockKind::Wall), TIME.function()) {
@@ -122,7 +122,7 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
             }
             now
         }
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         (None, Some(real)) => unsafe { real(seconds) },
         (None, None) => -1,
     }
@@ -132,14 +132,14 @@ pub unsafe extern "C" fn time(seconds: *mut time_t) -> time_t {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
     if answers::refuse(ForbiddenCall::Sleep) {
         return 0;
     }
     match NANOSLEEP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(time, rest) },
         None => -1,
     }
@@ -147,7 +147,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_int {
     // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
@@ -155,7 +155,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
         return 0;
     }
     match GETENTROPY.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(buffer, length) },
         None => -1,
     }
@@ -165,7 +165,7 @@ pub unsafe extern "C" fn getentropy(buffer: *mut c_void, length: size_t) -> c_in
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 #[allow(non_snake_case, reason = "the system's name")]
 pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size_t) -> c_int {
@@ -174,7 +174,7 @@ pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size
         return 0;
     }
     match RANDOM_BYTES.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(buffer, length) },
         None => -1,
     }
@@ -182,7 +182,7 @@ pub unsafe extern "C" fn CCRandomGenerateBytes(buffer: *mut c_void, length: size
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
     thread: *mut pthread_t,
@@ -198,7 +198,7 @@ pub unsafe extern "C" fn pthread_create(
         answers::count_thread_start();
     }
     match PTHREAD_CREATE.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(thread, attributes, start, argument) },
         None => libc::EAGAIN,
     }
@@ -208,13 +208,13 @@ pub unsafe extern "C" fn pthread_create(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
     let asks_processors = matches!(name, libc::_SC_NPROCESSORS_ONLN | libc::_SC_NPROCESSORS_CONF);
     match SYSCONF.function() {
         _ if asks_processors && answers::is_here() => 1,
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(name) },
         None => -1,
     }
@@ -222,14 +222,14 @@ pub unsafe extern "C" fn sysconf(name: c_int) -> c_long {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostname(name: *mut c_char, length: size_t) -> c_int {
     // SAFETY: the pointer is valid for writes of `length` bytes, as guaranteed by the caller.
     match (unsafe { answers::host_name(name.cast(), length) }, GETHOSTNAME.function()) {
         (Some(true), _) => 0,
         (Some(false), _) => -1,
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         (None, Some(real)) => unsafe { real(name, length) },
         (None, None) => -1,
     }

@@ -1,7 +1,8 @@
 //! Functions of the C library that look up names. In a run they resolve the names of its machines.
 //!
-//! `gethostbyname` finds nothing in a run, and `getnameinfo` returns numbers. Not answered: `gethostbyname_r`,
-//! `gethostbyname2`, `gethostbyaddr`, `getservbyname` and the functions of `resolv.h`.
+//! `gethostbyname` finds nothing in a run, and `getnameinfo` returns numbers. These functions are
+//! not interposed: `gethostbyname_r`, `gethostbyname2`, `gethostbyaddr`, `getservbyname` and the
+//! functions of `resolv.h`.
 
 mod query;
 #[cfg(test)]
@@ -18,7 +19,7 @@ use crate::interpose::name_lookup::query::{Endpoint, Hints};
 use crate::interpose::real::Real;
 use crate::interpose::system::{SocketAddress, creation_calls};
 
-/// `h_errno`'s value for an error that a repetition does not change.
+/// The value of `h_errno` for an error that a retry does not change.
 const NO_RECOVERY: c_int = 3;
 
 static GETADDRINFO: Real<
@@ -44,7 +45,7 @@ static GETNAMEINFO: Real<
     ) -> c_int,
 > = Real::named(c"getnameinfo");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [
         getaddrinfo as *const (),
@@ -68,7 +69,7 @@ static MARK: u8 = 0;
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getaddrinfo(
     host: *const c_char,
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn getaddrinfo(
 ) -> c_int {
     let Some(calls) = creation_calls() else {
         return match GETADDRINFO.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real(host, service, hints, found) },
             None => libc::EAI_FAIL,
         };
@@ -112,7 +113,7 @@ unsafe fn text<'a>(text: *const c_char) -> Result<Option<&'a str>, std::str::Utf
     if text.is_null() {
         return Ok(None);
     }
-    // SAFETY: guaranteed by the caller; it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     unsafe { CStr::from_ptr(text) }.to_str().map(Some)
 }
 
@@ -164,7 +165,7 @@ fn mark() -> *const c_void {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn freeaddrinfo(list: *mut addrinfo) {
     let mut next = list;
@@ -193,19 +194,19 @@ pub unsafe extern "C" fn freeaddrinfo(list: *mut addrinfo) {
 ///
 /// `info` must be an entry that `node` or the C library created.
 unsafe fn is_own(info: *mut addrinfo) -> bool {
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     let address = unsafe { (*info).ai_addr };
     if address.addr() != info.addr() + offset_of!(Node, address) {
         return false;
     }
     // In entries of the C library, the address is never at this place.
-    // SAFETY: therefore `node` created the entry.
+    // SAFETY: so `node` created the entry.
     unsafe { (*info.cast::<Node>()).mark == mark() }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
     unsafe extern "C" {
@@ -217,7 +218,7 @@ pub unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
         return ptr::null_mut();
     }
     match GETHOSTBYNAME.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(name) },
         None => ptr::null_mut(),
     }
@@ -225,7 +226,7 @@ pub unsafe extern "C" fn gethostbyname(name: *const c_char) -> *mut hostent {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getnameinfo(
     address: *const sockaddr,

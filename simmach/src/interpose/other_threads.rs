@@ -1,7 +1,8 @@
-//! Finds out whether another thread of this process may act by itself: it runs, is ready to run, waits for a disk, or sleeps
-//! with a timeout.
+//! Finds out whether another thread of this process may act without being woken: it runs, is ready
+//! to run, waits for a disk, or sleeps with a timeout.
 //!
-//! This is read from `/proc`. The caller is a thread that waits, so nothing here allocates or locks.
+//! The state of threads is read from `/proc`. The caller is a thread that waits, so the functions
+//! here do not allocate or lock.
 
 use std::ffi::{CStr, c_long};
 use std::io::Write as _;
@@ -20,7 +21,8 @@ struct Thread<'a> {
     state: char,
 }
 
-/// Whether another thread of this process may act by itself. False if `/proc` cannot be read.
+/// Whether another thread of this process may act without being woken. Returns false if `/proc`
+/// cannot be read.
 pub(super) fn can_another_act() -> bool {
     context::outside(is_any_active)
 }
@@ -41,7 +43,7 @@ fn is_any_active() -> bool {
     false
 }
 
-/// Whether a thread may act by itself. False if it has ended meanwhile.
+/// Whether a thread may act without being woken. Returns false if the thread has ended.
 fn can_act(folder: BorrowedFd<'_>, number: &str) -> bool {
     let own = rustix::thread::gettid().as_raw_nonzero().get();
     if number.parse() == Ok(own) {

@@ -1,4 +1,4 @@
-//! Processes in a run: refused however they are started, unless they are allowed.
+//! Tests that a run refuses to start processes, by any function, unless they are allowed.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
 use std::os::unix::process::CommandExt;
@@ -11,7 +11,7 @@ use crate::prelude::*;
 use crate::spec::SpecBuilder;
 use crate::time::sleep;
 
-/// Runs `starts` in a task of a machine, and checks that it is refused with an error.
+/// Runs `starts` in a task of a machine, and checks that the call is refused with an error.
 #[track_caller]
 fn refused_with_eperm(starts: fn() -> io::Result<()>) -> Failure {
     let failure = refused(move || {
@@ -32,13 +32,13 @@ fn refused_with_eperm(starts: fn() -> io::Result<()>) -> Failure {
 }
 
 fn touch() -> Command {
-    // It leaves nothing behind, should it run.
+    // The command leaves nothing behind if it runs.
     let mut command = Command::new("true");
     command.env("PATH", "/usr/bin:/bin");
     command
 }
 
-/// With a closure to call in the child, std forks.
+/// A command for which std calls `fork`, because of a closure that the child must call.
 fn touch_by_fork() -> Command {
     let mut command = touch();
     // SAFETY: it does nothing.
@@ -247,7 +247,7 @@ fn execl_functions_forward_their_arguments() {
 /// `f` must only do what is allowed in a forked child of a multi-threaded process.
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 unsafe fn status_of_child(f: impl FnOnce()) -> c_int {
-    // SAFETY: the caller's; and `_exit` is what a child may call.
+    // SAFETY: the caller meets the requirements of this call, and a child may call `_exit`.
     unsafe {
         let child = libc::fork();
         if child == 0 {
@@ -355,7 +355,7 @@ fn allow_processes_permits_processes() {
                 assert_eq!(output.stdout, b"hello\n");
                 let forked = touch_by_fork().status().expect("it starts");
                 assert!(forked.success());
-                // SAFETY: a C string.
+                // SAFETY: the argument is a C string.
                 assert_eq!(unsafe { libc::system(c"exit 3".as_ptr()) } >> 8, 3);
             });
         })

@@ -1,4 +1,4 @@
-//! Functions of the C library that start a process or execute a program. They are refused in a run.
+//! Functions of the C library that start a process or execute a program. A run refuses these calls.
 //!
 //! These are the functions that std's `Command` uses. A refused call fails with `EPERM`, and the run fails. `execl`, `execlp`
 //! and `execle` take a variable number of arguments and are in the module `variadic`.
@@ -70,7 +70,7 @@ pub(super) fn find_all() {
     variadic::find_all();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 19] {
     [
         variadic_defined(),
@@ -135,7 +135,7 @@ macro_rules! refuse_in_runs {
     )*) => {$(
         /// # Safety
         ///
-        /// The same as for the C function.
+        /// The caller must meet the requirements of the C function.
         #[unsafe(no_mangle)]
         $(#[$attribute])*
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
@@ -143,7 +143,7 @@ macro_rules! refuse_in_runs {
                 return fail(libc::EPERM);
             }
             match $real.function() {
-                // SAFETY: guaranteed by the caller, whose arguments are passed on.
+                // SAFETY: the caller guarantees that the arguments are valid.
                 Some(real) => unsafe { real($($argument),*) },
                 None => fail(libc::ENOSYS),
             }
@@ -165,15 +165,15 @@ refuse_in_runs! {
     fn execveat(folder: c_int, path: *const c_char, arguments: Strings, environment: Strings, flags: c_int) -> c_int = EXECVEAT;
 }
 
-/// As [`fork`]. A child that shares its parent's stack could not return from this function, and POSIX allows `vfork` to be
-/// the same as `fork`.
+/// Like [`fork`]. A child that shares its parent's stack could not return from this function, and
+/// POSIX allows `vfork` to be the same as `fork`.
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn vfork() -> pid_t {
-    // SAFETY: as in C.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe { fork() }
 }
 
@@ -181,7 +181,7 @@ pub unsafe extern "C" fn vfork() -> pid_t {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clone(
     child: Child,
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn clone(
         return fail(libc::EPERM);
     }
     match CLONE.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(child, stack, flags, argument, parent_tid, tls, child_tid) },
         None => fail(libc::ENOSYS),
     }
@@ -204,7 +204,7 @@ pub unsafe extern "C" fn clone(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawn(
     pid: *mut pid_t,
@@ -214,13 +214,13 @@ pub unsafe extern "C" fn posix_spawn(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { spawn(&POSIX_SPAWN, pid, path, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_spawnp(
     pid: *mut pid_t,
@@ -230,13 +230,13 @@ pub unsafe extern "C" fn posix_spawnp(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { spawn(&POSIX_SPAWNP, pid, file, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pidfd_spawn(
     pidfd: *mut c_int,
@@ -246,13 +246,13 @@ pub unsafe extern "C" fn pidfd_spawn(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { spawn(&PIDFD_SPAWN, pidfd, path, actions, attributes, arguments, environment) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pidfd_spawnp(
     pidfd: *mut c_int,
@@ -262,7 +262,7 @@ pub unsafe extern "C" fn pidfd_spawnp(
     arguments: Strings,
     environment: Strings,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { spawn(&PIDFD_SPAWNP, pidfd, file, actions, attributes, arguments, environment) }
 }
 
@@ -270,7 +270,7 @@ pub unsafe extern "C" fn pidfd_spawnp(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 unsafe fn spawn<P>(
     real: &Real<Spawn<P>>,
     child: *mut P,
@@ -284,7 +284,7 @@ unsafe fn spawn<P>(
         return libc::EPERM;
     }
     match real.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(child, file, actions, attributes, arguments, environment) },
         None => libc::ENOSYS,
     }
@@ -294,7 +294,7 @@ unsafe fn spawn<P>(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
     if command.is_null() && answers::is_here() {
@@ -304,7 +304,7 @@ pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
         return fail(libc::EPERM);
     }
     match SYSTEM.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(command) },
         None => fail(libc::ENOSYS),
     }
@@ -312,7 +312,7 @@ pub unsafe extern "C" fn system(command: *const c_char) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *mut FILE {
     if is_process_refused() {
@@ -320,7 +320,7 @@ pub unsafe extern "C" fn popen(command: *const c_char, mode: *const c_char) -> *
         return ptr::null_mut();
     }
     match POPEN.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(command, mode) },
         None => ptr::null_mut(),
     }

@@ -1,4 +1,5 @@
-//! System calls by instruction, for functions that allocators call before anything can be looked up.
+//! System calls by CPU instruction, for functions that allocators call before any symbol can be
+//! looked up.
 
 use std::arch::asm;
 use std::ffi::c_long;
@@ -10,7 +11,7 @@ use crate::interpose::linux::{SYSCALL, fail, pass_on};
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[inline]
 pub(super) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
     // SAFETY: guaranteed by the caller.
@@ -27,12 +28,13 @@ pub(super) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_long {
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[cfg(target_arch = "x86_64")]
 #[inline]
 pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
     let result: c_long;
-    // SAFETY: guaranteed by the caller. The kernel changes these registers only.
+    // SAFETY: the caller meets the requirements of the system call. The kernel changes only these
+    // registers.
     unsafe {
         asm!(
             "syscall",
@@ -55,7 +57,7 @@ pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long;
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[cfg(target_arch = "aarch64")]
 #[inline]
 pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> c_long {
@@ -81,7 +83,7 @@ pub(super) unsafe fn by_instruction(number: c_long, [a, b, c, d, e, f]: [c_long;
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 #[inline]
 pub(super) unsafe fn by_instruction(number: c_long, arguments: [c_long; 6]) -> c_long {

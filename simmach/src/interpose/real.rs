@@ -1,11 +1,11 @@
-//! The C library's own functions, to which the interposed functions forward calls.
+//! The functions of the C library that the interposed functions forward calls to.
 
 use std::ffi::{CStr, c_void};
 use std::marker::PhantomData;
 use std::ptr;
 use std::sync::atomic::{AtomicPtr, Ordering};
 
-/// A function of the C library by name; `F` is its type in C.
+/// A function of the C library, identified by its name. `F` is the function's C type.
 pub(super) struct Real<F> {
     name: &'static CStr,
     version: Option<&'static CStr>,
@@ -24,7 +24,8 @@ impl<F: Copy> Real<F> {
         }
     }
 
-    /// For a symbol with several versions: before glibc 2.36, `dlsym(RTLD_NEXT)` finds the oldest version.
+    /// Creates a function with a version, for symbols that have several: before glibc 2.36,
+    /// `dlsym(RTLD_NEXT)` finds the oldest version.
     #[cfg(target_os = "linux")]
     pub(super) const fn versioned(name: &'static CStr, version: &'static CStr) -> Self {
         Self { version: Some(version), ..Self::named(name) }

@@ -1,7 +1,8 @@
-//! Signal handlers. In a run they are recorded but never installed, since the program must not receive signals of the OS
-//! process.
+//! Signal handlers. A run records them but never installs them, since the program must not receive
+//! signals of the OS process.
 //!
-//! They are recorded for the whole OS process, not for each run, since libraries such as tokio register a handler once.
+//! Handlers are recorded for the whole OS process, not for each run, since libraries such as tokio
+//! register a handler only once.
 
 use std::ffi::{c_int, c_long};
 use std::mem;
@@ -36,11 +37,11 @@ struct Recorded {
     is_set: AtomicBool,
     handler: AtomicUsize,
     flags: AtomicI32,
-    /// The signals that are blocked while the handler runs. Linux has 64 signals.
+    /// The signals that are blocked while the handler runs, one bit for each of Linux's 64 signals.
     mask: AtomicU64,
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [
         sigaction_here as *const (),
@@ -101,7 +102,7 @@ fn first_word(action: &sigaction) -> u64 {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(export_name = "sigaction")]
 pub unsafe extern "C" fn sigaction_here(
     signal: c_int,
@@ -111,7 +112,7 @@ pub unsafe extern "C" fn sigaction_here(
     let recorded = find(signal).filter(|_| is_recording());
     let Some(recorded) = recorded.filter(|own| !new.is_null() || own.is_set.load(Relaxed)) else {
         return match SIGACTION.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real(signal, new, old) },
             None => fail(libc::ENOSYS),
         };
@@ -133,12 +134,12 @@ pub unsafe extern "C" fn sigaction_here(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signal(signal: c_int, handler: sighandler_t) -> sighandler_t {
     let Some(recorded) = find(signal).filter(|_| is_recording()) else {
         return match SIGNAL.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real(signal, handler) },
             None => {
                 fail(libc::ENOSYS);
@@ -174,7 +175,7 @@ unsafe fn without_trap(set: *const sigset_t) -> Option<sigset_t> {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_sigmask(
     how: c_int,
@@ -193,7 +194,7 @@ pub unsafe extern "C" fn pthread_sigmask(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sigprocmask(
     how: c_int,
@@ -214,7 +215,7 @@ pub unsafe extern "C" fn sigprocmask(
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 pub(super) unsafe fn call_by_number(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
     let [_, new, _, size, ..] = arguments;
     if number != libc::SYS_rt_sigprocmask || new == 0 || size != 8 || !answers::is_here() {

@@ -28,7 +28,7 @@ pub(super) fn find_all() {
     CLOCK_NANOSLEEP.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 5] {
     [
         nanosleep as *const (),
@@ -49,7 +49,7 @@ fn is_answered(time: impl FnOnce() -> Duration) -> bool {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -> c_int {
     // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
@@ -57,7 +57,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
         return 0;
     }
     match NANOSLEEP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(time, rest) },
         None => fail(libc::ENOSYS),
     }
@@ -67,7 +67,7 @@ pub unsafe extern "C" fn nanosleep(time: *const timespec, rest: *mut timespec) -
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn clock_nanosleep(
     clock: clockid_t,
@@ -92,7 +92,7 @@ pub unsafe extern "C" fn clock_nanosleep(
         return 0;
     }
     match CLOCK_NANOSLEEP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(clock, flags, time, rest) },
         None => libc::ENOSYS,
     }
@@ -129,7 +129,7 @@ pub unsafe extern "C" fn usleep(micros: useconds_t) -> c_int {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn select(
     count: c_int,
@@ -148,7 +148,7 @@ pub unsafe extern "C" fn select(
         return 0;
     }
     match SELECT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(count, readable, writable, exceptional, timeout) },
         None => fail(libc::ENOSYS),
     }
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn select(
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 pub(super) unsafe fn call_by_number(
     number: c_long,
     [a, b, c, d, ..]: [c_long; 6],

@@ -1,8 +1,9 @@
 //! The interface through which interposed functions ask a run to answer system calls.
 //!
-//! This layer defines the functions of the C library, but only layers above it know what they do in a run. The trait
-//! connects both: the definitions translate C's arguments, and call the methods of [`calls`]. Descriptors of a run are
-//! numbers from [`FIRST_DESCRIPTOR`] on; smaller numbers are real descriptors of the process.
+//! This layer defines the functions of the C library, but only layers above it know what the
+//! functions do in a run. The trait [`SystemCalls`] connects the two: the definitions translate C's
+//! arguments and call the methods of [`calls`]. Descriptors of a run are numbers from
+//! [`FIRST_DESCRIPTOR`] on; smaller numbers are real descriptors of the process.
 
 mod files;
 
@@ -103,7 +104,8 @@ impl Routine {
 /// Calls on descriptors may block if the calling thread is one that a guest started. On the run's own thread a call that
 /// would block fails the run, and returns `EDEADLK`.
 ///
-/// Buffers that are filled may be uninitialised memory of the caller, so they must only be written to.
+/// Buffers that are filled may be uninitialized memory of the caller, so they must only be written
+/// to.
 pub(crate) trait SystemCalls: FileCalls + Sync {
     fn socket(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<c_int>;
     fn socket_pair(&self, domain: c_int, kind: c_int, protocol: c_int) -> Answer<[c_int; 2]>;
@@ -220,14 +222,14 @@ pub(crate) fn calls() -> Option<&'static dyn SystemCalls> {
     if answers::is_here() { CALLS.get().copied() } else { None }
 }
 
-/// As [`calls`], for calls that create a descriptor or resolve a name. Also returns `None` where threads or processes are
-/// allowed, whose descriptors are real.
+/// Like [`calls`], for calls that create a descriptor or resolve a name. Also returns `None` where
+/// threads or processes are allowed, whose descriptors are real.
 #[inline]
 pub(super) fn creation_calls() -> Option<&'static dyn SystemCalls> {
     calls().filter(|_| !answers::are_threads_or_processes_allowed())
 }
 
-/// As [`calls`], for calls on a simulated descriptor.
+/// Like [`calls`], for calls on a simulated descriptor.
 #[inline]
 pub(super) fn descriptor_calls() -> Answer<&'static dyn SystemCalls> {
     calls().ok_or(Errno(libc::EBADF))

@@ -1,4 +1,4 @@
-//! What the system's functions return to code in a run, and what they refuse.
+//! Tests what the system's functions return to code in a run, and which calls they refuse.
 #![allow(
     clippy::disallowed_methods,
     reason = "what std and the C library answer is what is tested"
@@ -19,7 +19,8 @@ use crate::prelude::*;
 use crate::spec::{Spec, SpecBuilder};
 use crate::time::sleep;
 
-/// Keeps the folder of the process's runs: `Program` deletes it when no run is going on.
+/// Keeps the folder for the disks of this process's runs: `Program` deletes the folder when no run
+/// is in progress.
 fn run_spec(spec: impl FnOnce() -> Spec + Send + 'static, seed: u64, overlay: Overlay) -> Outcome {
     let _folder = crate::program::folder().expect("a folder for the disks of runs");
     crate::run::run_spec(spec, seed, overlay, Keep::default(), Default::default())
@@ -84,7 +85,7 @@ fn calls_outside_a_run_are_forwarded() {
             let elsewhere = super::allow_threads(|| thread::spawn(since_1970).join().unwrap());
             assert!(elsewhere > EPOCH + 24.hours() || elsewhere < EPOCH);
             let mut cpu = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: a clock that there is, and room for its time.
+            // SAFETY: the clock exists, and the pointer has room for its time.
             let result =
                 unsafe { libc::clock_gettime(libc::CLOCK_THREAD_CPUTIME_ID, &raw mut cpu) };
             assert_eq!(result, 0);
@@ -209,7 +210,7 @@ fn host_name_and_processors_are_the_machines() {
             let result = unsafe { libc::gethostname(name.as_mut_ptr().cast(), 5) };
             assert_eq!(result, -1, "no room");
             assert_eq!(thread::available_parallelism().unwrap().get(), 1);
-            // SAFETY: it takes a number and gives one.
+            // SAFETY: the function takes a number and returns a number.
             assert_eq!(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }, 1);
             // SAFETY: as above.
             assert_eq!(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }, page_size());
@@ -219,7 +220,7 @@ fn host_name_and_processors_are_the_machines() {
 
 fn page_size() -> i64 {
     thread_outside(|| {
-        // SAFETY: it takes a number and gives one.
+        // SAFETY: the function takes a number and returns a number.
         unsafe { libc::sysconf(libc::_SC_PAGESIZE) }
     })
 }
@@ -396,7 +397,8 @@ fn thread_local_destructors_may_call() {
 
 /// Return values of the C library's locks that need not wait or detect a deadlock.
 fn answers_of_locks() -> [libc::c_int; 10] {
-    // SAFETY: each object is initialised before it is used, is used by this thread only, and is not used afterwards.
+    // SAFETY: each object is initialized before it is used, is used by this thread only, and is not
+    // used afterwards.
     unsafe {
         let mut answers = [0; 10];
         let kinds = [

@@ -1,6 +1,6 @@
-//! Starts threads: in a guest, through the run; in other code of a run, this is refused unless it is allowed. Threads that a
-//! run allows, and those that they start, are counted while they live, since each of them may end a wait of the run's
-//! thread.
+//! Starts threads. In a guest, the run starts them. In other code of a run, starting a thread is
+//! refused unless the run allows it. Allowed threads, and threads that they start, are counted
+//! while they live, since each of them may end a wait of the run's thread.
 
 use std::cell::Cell;
 use std::ffi::{CStr, c_char, c_int, c_ulong, c_void};
@@ -26,7 +26,8 @@ static PTHREAD_SETNAME_NP: Real<unsafe extern "C" fn(pthread_t, *const c_char) -
     Real::named(c"pthread_setname_np");
 static PRCTL: Real<unsafe extern "C" fn(c_int, ...) -> c_int> = Real::named(c"prctl");
 
-/// A thread-specific value of each counted thread. Its destructor runs whenever the thread ends.
+/// A thread-specific value of each counted thread. Its destructor runs when the thread ends in any
+/// way.
 static COUNTED: OnceLock<Option<pthread_key_t>> = OnceLock::new();
 
 thread_local! {
@@ -46,14 +47,14 @@ pub(super) fn find_all() {
     PRCTL.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 3] {
     [pthread_create as *const (), pthread_setname_np as *const (), prctl as *const ()]
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_create(
     thread: *mut pthread_t,
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn pthread_create(
     }
     let Some(real) = PTHREAD_CREATE.function() else { return libc::EAGAIN };
     if !answers::record_allowed_thread() && !IS_ALLOWED.get() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         return unsafe { real(thread, attributes, start, argument) };
     }
     // SAFETY: `malloc` has no preconditions.
@@ -109,13 +110,13 @@ pub unsafe extern "C" fn pthread_create(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_setname_np(thread: pthread_t, name: *const c_char) -> c_int {
     // SAFETY: the name is a C string, as guaranteed by the caller.
     unsafe { keep_name(thread, name) };
     match PTHREAD_SETNAME_NP.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(thread, name) },
         None => libc::ENOSYS,
     }
@@ -125,7 +126,7 @@ pub unsafe extern "C" fn pthread_setname_np(thread: pthread_t, name: *const c_ch
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn prctl(
     option: c_int,
@@ -139,7 +140,7 @@ pub unsafe extern "C" fn prctl(
         unsafe { keep_name(libc::pthread_self(), ptr::with_exposed_provenance(a as usize)) };
     }
     match PRCTL.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(option, a, b, c, d) },
         None => fail(libc::ENOSYS),
     }
@@ -152,7 +153,7 @@ pub unsafe extern "C" fn prctl(
 /// `name` must be null or a C string.
 unsafe fn keep_name(thread: pthread_t, name: *const c_char) {
     if let Some(calls) = system::calls().filter(|_| !name.is_null()) {
-        // SAFETY: guaranteed by the caller; it is not null.
+        // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
         let name = unsafe { CStr::from_ptr(name) };
         calls.name_thread(thread, &name.to_string_lossy());
     }

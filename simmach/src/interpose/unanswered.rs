@@ -9,7 +9,7 @@ use crate::interpose::answers;
 use crate::interpose::linux::{fail, pass_on};
 use crate::interpose::system::creation_calls;
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 5] {
     [
         timerfd_create as *const (),
@@ -59,7 +59,7 @@ fn is_old_ring_refused() -> bool {
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn call(is_refused: fn() -> bool, number: c_long, arguments: [c_long; 6]) -> c_int {
     if is_refused() {
         return fail(libc::ENOSYS);
@@ -80,7 +80,7 @@ pub unsafe extern "C" fn timerfd_create(clock: clockid_t, flags: c_int) -> c_int
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn signalfd(descriptor: c_int, mask: *const sigset_t, flags: c_int) -> c_int {
     // The kernel's set of signals has eight bytes, with which C's begins.

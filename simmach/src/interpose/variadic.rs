@@ -1,8 +1,10 @@
-//! `execl`, `execlp` and `execle`, which take a variable number of arguments. They are refused in a run, see [`processes`].
+//! `execl`, `execlp` and `execle`, which take a variable number of arguments. A run refuses these
+//! calls; see [`processes`].
 //!
-//! Stable Rust can neither define variadic functions nor forward unknown arguments. Therefore each of these functions
-//! consists of a few instructions, which save the argument registers, ask where to continue, restore the registers and jump
-//! there. All arguments are pointers, so floating-point registers need not be saved.
+//! Stable Rust can neither define variadic functions nor forward unknown arguments. Therefore each
+//! of these functions consists of a few instructions: they save the argument registers, call `ask`
+//! for the address to continue at, restore the registers and jump there. All arguments are
+//! pointers, so floating-point registers need not be saved.
 //!
 //! [`processes`]: super::processes
 
@@ -23,7 +25,7 @@ pub(super) fn find_all() {
     EXECLE.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 3] {
     [libc::execl as *const (), libc::execlp as *const (), libc::execle as *const ()]
 }

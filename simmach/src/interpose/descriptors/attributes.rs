@@ -9,7 +9,7 @@ use crate::interpose::descriptors::forward::{ToC, forward_by_number};
 use crate::interpose::linux::fail;
 use crate::interpose::system::{Answer, Errno, NewTime, descriptor_calls, is_simulated};
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 7] {
     [
         fchmod as *const (),
@@ -24,7 +24,7 @@ pub(super) fn defined() -> [*const (); 7] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -33,11 +33,11 @@ pub unsafe extern "C" fn fchmod(descriptor: c_int, mode: mode_t) -> c_int {
     descriptor_calls().and_then(|calls| calls.set_mode(descriptor, mode)).to_c()
 }
 
-/// All files of a machine's disk are of the program's own user: another one has no effect.
+/// All files on a machine's disk belong to the program's user. Setting another owner has no effect.
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchown(descriptor: c_int, user: uid_t, group: gid_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -50,7 +50,7 @@ pub unsafe extern "C" fn fchown(descriptor: c_int, user: uid_t, group: gid_t) ->
 ///
 /// `path` must be null or a C string.
 unsafe fn change_owner(path: *const c_char, user: uid_t, group: gid_t, flags: c_int) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     match unsafe { answered(libc::AT_FDCWD, path) } {
         Some((calls, at)) => {
             let unchanged = [NewTime::Unchanged; 2];
@@ -60,25 +60,25 @@ unsafe fn change_owner(path: *const c_char, user: uid_t, group: gid_t, flags: c_
     }
 }
 
-/// As [`fchown`].
+/// Like [`fchown`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chown(path: *const c_char, user: uid_t, group: gid_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { change_owner(path, user, group, 0) }
 }
 
-/// As [`fchown`].
+/// Like [`fchown`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lchown(path: *const c_char, user: uid_t, group: gid_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { change_owner(path, user, group, libc::AT_SYMLINK_NOFOLLOW) }
 }
 
@@ -89,7 +89,7 @@ unsafe fn new_times(times: *const timespec) -> Answer<[NewTime; 2]> {
     if times.is_null() {
         return Ok([NewTime::Now; 2]);
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     let [accessed, modified] = unsafe { times.cast::<[timespec; 2]>().read() };
     Ok([new_time(accessed)?, new_time(modified)?])
 }
@@ -108,20 +108,20 @@ fn new_time(time: timespec) -> Answer<NewTime> {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn futimens(descriptor: c_int, times: *const timespec) -> c_int {
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_utimensat(descriptor, std::ptr::null::<u8>(), times, 0));
     }
-    // SAFETY: the caller gives two times, or null.
+    // SAFETY: the caller guarantees that `times` is null or points to two times.
     let times = unsafe { new_times(times) };
     descriptor_calls().and_then(|calls| calls.set_times(descriptor, times?)).to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn utimensat(
     folder: c_int,
@@ -130,14 +130,14 @@ pub unsafe extern "C" fn utimensat(
     flags: c_int,
 ) -> c_int {
     if path.is_null() && is_simulated(folder) {
-        // SAFETY: the caller's times.
+        // SAFETY: the caller guarantees that `times` is valid.
         return unsafe { futimens(folder, times) };
     }
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, at)) => {
             let follows = flags & libc::AT_SYMLINK_NOFOLLOW == 0;
-            // SAFETY: the caller gives two times, or null.
+            // SAFETY: the caller guarantees that `times` is null or points to two times.
             unsafe { new_times(times) }
                 .and_then(|times| calls.set_times_at(at, times, follows))
                 .to_c()
@@ -148,14 +148,14 @@ pub unsafe extern "C" fn utimensat(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn utimes(path: *const c_char, times: *const timeval) -> c_int {
     if times.is_null() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         return unsafe { utimensat(libc::AT_FDCWD, path, std::ptr::null(), 0) };
     }
-    // SAFETY: the caller gives two times, and it is not null.
+    // SAFETY: `times` is not null, and the caller guarantees that it points to two times.
     let times = unsafe { times.cast::<[timeval; 2]>().read() };
     if times.iter().any(|time| !(0..1_000_000).contains(&time.tv_usec)) {
         return fail(libc::EINVAL);

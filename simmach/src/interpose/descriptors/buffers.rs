@@ -9,12 +9,12 @@ use smallvec::SmallVec;
 
 use crate::interpose::system::{Answer, Errno};
 
-/// Linux transfers at most this many bytes in one call.
+/// Maximum number of bytes that one call transfers, as in Linux.
 const MAX_TRANSFER: usize = 0x7fff_f000;
 
-/// Buffers that are read from.
+/// Buffers that a call reads.
 pub(super) type Sources<'a> = SmallVec<[IoSlice<'a>; 8]>;
-/// Buffers that are filled.
+/// Buffers that a call fills.
 pub(super) type Targets<'a> = SmallVec<[IoSliceMut<'a>; 8]>;
 
 /// # Safety
@@ -23,19 +23,19 @@ pub(super) type Targets<'a> = SmallVec<[IoSliceMut<'a>; 8]>;
 pub(super) unsafe fn source<'a>(buffer: *const c_void, length: size_t) -> Answer<IoSlice<'a>> {
     match usable(buffer, length)? {
         0 => Ok(IoSlice::new(&[])),
-        // SAFETY: guaranteed by the caller; `buffer` is not null.
+        // SAFETY: `buffer` is not null, and the caller guarantees that it is valid.
         length => Ok(IoSlice::new(unsafe { slice::from_raw_parts(buffer.cast(), length) })),
     }
 }
 
 /// # Safety
 ///
-/// `buffer` must be null or valid for writes of `length` bytes, which nothing else may access while the result is used.
-/// Uninitialised bytes must not be read.
+/// `buffer` must be null or valid for writes of `length` bytes, which nothing else may access while
+/// the result is used. The caller must not read uninitialized bytes.
 pub(super) unsafe fn target<'a>(buffer: *mut c_void, length: size_t) -> Answer<IoSliceMut<'a>> {
     match usable(buffer, length)? {
         0 => Ok(IoSliceMut::new(&mut [])),
-        // SAFETY: guaranteed by the caller; `buffer` is not null.
+        // SAFETY: `buffer` is not null, and the caller guarantees that it is valid.
         length => Ok(IoSliceMut::new(unsafe { slice::from_raw_parts_mut(buffer.cast(), length) })),
     }
 }
@@ -45,12 +45,13 @@ pub(super) unsafe fn target<'a>(buffer: *mut c_void, length: size_t) -> Answer<I
 /// `vector` must be null or valid for reads of `count` entries. Each entry must satisfy the requirements of [`source`].
 pub(super) unsafe fn sources<'a>(vector: *const iovec, count: size_t) -> Answer<Sources<'a>> {
     let mut rest = MAX_TRANSFER;
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     let entries = unsafe { entries(vector, count) }?;
     let buffers = entries.iter().map(|entry| {
         let length = entry.iov_len.min(rest);
         rest -= length;
-        // SAFETY: guaranteed by the caller; the length is at most that of the entry.
+        // SAFETY: the caller guarantees that the entry is valid. The length is at most that of the
+        // entry.
         unsafe { source(entry.iov_base, length) }
     });
     buffers.collect()
@@ -61,12 +62,13 @@ pub(super) unsafe fn sources<'a>(vector: *const iovec, count: size_t) -> Answer<
 /// `vector` must be null or valid for reads of `count` entries. Each entry must satisfy the requirements of [`target`].
 pub(super) unsafe fn targets<'a>(vector: *const iovec, count: size_t) -> Answer<Targets<'a>> {
     let mut rest = MAX_TRANSFER;
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     let entries = unsafe { entries(vector, count) }?;
     let buffers = entries.iter().map(|entry| {
         let length = entry.iov_len.min(rest);
         rest -= length;
-        // SAFETY: guaranteed by the caller; the length is at most that of the entry.
+        // SAFETY: the caller guarantees that the entry is valid. The length is at most that of the
+        // entry.
         unsafe { target(entry.iov_base, length) }
     });
     buffers.collect()
@@ -124,7 +126,7 @@ mod tests {
     fn buffers_are_the_callers() {
         let mut bytes = *b"abcdef";
         let start = bytes.as_mut_ptr();
-        // SAFETY: the offsets are in the array.
+        // SAFETY: the offsets are within the array.
         let vector =
             unsafe { [entry(start, 2), entry(ptr::null_mut(), 0), entry(start.add(2), 4)] };
         // SAFETY: the entries are parts of the array.

@@ -1,5 +1,5 @@
-//! System calls by number that behave like the functions on descriptors: those that create a descriptor, and those on a
-//! simulated descriptor.
+//! System calls by number (`syscall`) that behave like the functions on descriptors. These are the
+//! calls that create a descriptor, and the calls on a simulated descriptor.
 
 use std::ffi::{c_int, c_long};
 use std::ptr;
@@ -16,9 +16,9 @@ use crate::interpose::system::is_simulated;
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) -> Option<c_long> {
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe {
         let created = create(number, arguments).or_else(|| on_paths(number, arguments));
         let created = created.map(c_long::from).or_else(|| on_old_paths(number, arguments));
@@ -35,9 +35,10 @@ pub(in crate::interpose) unsafe fn call(number: c_long, arguments: [c_long; 6]) 
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_int> {
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_socket => sockets::socket(a as _, b as _, c as _),
@@ -67,9 +68,10 @@ unsafe fn create(number: c_long, [a, b, c, d, _, _]: [c_long; 6]) -> Option<c_in
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn on_paths(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_mkdirat => files::mkdirat(a as _, b as _, c as _),
@@ -105,10 +107,11 @@ unsafe fn on_paths(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[cfg(target_arch = "x86_64")]
 unsafe fn on_old_paths(number: c_long, [a, b, c, _, _, _]: [c_long; 6]) -> Option<c_long> {
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_access => status::access(a as _, b as _),
@@ -146,10 +149,11 @@ unsafe fn on_old_paths(_: c_long, _: [c_long; 6]) -> Option<c_long> {
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn on_memory(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_long> {
     let address = |raw: c_long| ptr::with_exposed_provenance_mut(raw as usize);
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_mmap => {
@@ -172,9 +176,10 @@ unsafe fn on_memory(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_int> {
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_close => lifecycle::close(a as _),
@@ -224,9 +229,10 @@ unsafe fn control(number: c_long, [a, b, c, d, e, _]: [c_long; 6]) -> Option<c_i
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn transfer(number: c_long, [a, b, c, d, e, f]: [c_long; 6]) -> Option<c_long> {
-    // SAFETY: guaranteed by the caller; the function takes the same arguments as the system call.
+    // SAFETY: the caller guarantees that the arguments are valid. The function takes the same ones
+    // as the system call.
     let result = unsafe {
         match number {
             libc::SYS_read => transfer::read(a as _, b as _, c as _),

@@ -1,8 +1,8 @@
-//! Translates the ancillary data of a message from and to C, where it is a sequence of headers, each followed by its data
-//! and aligned to 8 bytes.
+//! Translates the ancillary data of a message from and to C. In C, ancillary data is a sequence of
+//! headers, each followed by its data and aligned to 8 bytes.
 //!
-//! It supports the segment size of a UDP datagram, the traffic class and the local address. Other ancillary data that is
-//! sent has no effect.
+//! This module supports the segment size of a UDP datagram, the traffic class and the local
+//! address. Other ancillary data has no effect when it is sent.
 
 use std::ffi::c_int;
 use std::mem::offset_of;
@@ -19,7 +19,7 @@ const UDP_GRO: c_int = 104;
 
 const HEADER_LENGTH: usize = size_of::<cmsghdr>();
 
-/// Ancillary data for C. It has at most three parts.
+/// Ancillary data in its C representation. It has at most three parts.
 pub(super) type RawControl = SmallVec<[u8; 128]>;
 
 /// Translates ancillary data from C.

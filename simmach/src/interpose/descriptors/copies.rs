@@ -1,5 +1,5 @@
-//! Functions of the C library that copy from one descriptor to another within the kernel. They only work on real
-//! descriptors.
+//! Functions of the C library that copy from one descriptor to another within the kernel. They work
+//! only on real descriptors.
 
 use std::ffi::{c_int, c_uint};
 
@@ -20,7 +20,7 @@ static COPY_FILE_RANGE: Real<
     unsafe extern "C" fn(c_int, *mut off_t, c_int, *mut off_t, size_t, c_uint) -> ssize_t,
 > = Real::named(c"copy_file_range");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [
         sendfile as *const (),
@@ -30,12 +30,12 @@ pub(super) fn defined() -> [*const (); 4] {
     ]
 }
 
-/// Fails with `EINVAL` for a simulated descriptor, as for any descriptor that does not support it. std then copies by reads
-/// and writes.
+/// Fails with `EINVAL` for a simulated descriptor, as for any descriptor that does not support this
+/// call. std then copies by reads and writes.
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendfile(
     into: c_int,
@@ -53,11 +53,11 @@ second_name!(
     sendfile64 = sendfile(into: c_int, from: c_int, offset: *mut off_t, count: size_t) -> ssize_t
 );
 
-/// As [`sendfile`].
+/// Like [`sendfile`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn splice(
     from: c_int,
@@ -77,7 +77,7 @@ pub unsafe extern "C" fn splice(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn copy_file_range(
     from: c_int,

@@ -1,9 +1,12 @@
-//! Functions of the C library on paths. In a run they are answered from the disk of the machine that the calling code runs
-//! on, and files of the host are only read. `/dev/urandom` and `/dev/random` are answered from the seed; other devices and the
-//! kernel's files are real.
+//! Functions of the C library on paths.
 //!
-//! Calls are forwarded as system calls by number, as the C library makes them: allocators open files before anything can be
-//! looked up. A thread cannot be cancelled there while it waits for the other end of a FIFO.
+//! In a run, the disk of the calling code's machine answers these functions, and files of the host
+//! are only read. Reads of `/dev/urandom` and `/dev/random` are drawn from the seed; other devices
+//! and the kernel's files are real.
+//!
+//! Calls are forwarded as system calls by number, as the C library makes them, because allocators
+//! open files before any symbol can be looked up. While a forwarded call waits for the other end of
+//! a FIFO, its thread cannot be cancelled.
 
 use std::ffi::{CStr, c_char, c_int, c_long, c_uint};
 
@@ -21,7 +24,7 @@ static FCHMODAT: Real<unsafe extern "C" fn(c_int, *const c_char, mode_t, c_int) 
 
 const FROM_WORKING_FOLDER: c_int = libc::AT_FDCWD;
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 25] {
     [
         open as *const (),
@@ -65,7 +68,7 @@ pub(super) unsafe fn answered<'a>(
     if path.is_null() {
         return None;
     }
-    // SAFETY: the caller's, and it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     let path = unsafe { CStr::from_ptr(path) }.to_bytes();
     (!is_kernels(path)).then_some((calls, PathAt { folder, path }))
 }
@@ -82,20 +85,20 @@ fn is_kernels(path: &[u8]) -> bool {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { openat(FROM_WORKING_FOLDER, path, flags, mode) }
 }
 
 second_name!(open64 = open(path: *const c_char, flags: c_int, mode: c_uint) -> c_int);
 
-/// As [`open`].
+/// Like [`open`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn openat(
     folder: c_int,
@@ -128,11 +131,11 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
     let flags = libc::O_CREAT | libc::O_WRONLY | libc::O_TRUNC;
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { openat(FROM_WORKING_FOLDER, path, flags, mode) }
 }
 
@@ -145,27 +148,27 @@ unsafe fn is_random_source(path: *const c_char) -> bool {
     if path.is_null() {
         return false;
     }
-    // SAFETY: guaranteed by the caller; it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     let path = unsafe { CStr::from_ptr(path) };
     path == c"/dev/urandom" || path == c"/dev/random"
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readlink(
     path: *const c_char,
     buffer: *mut c_char,
     size: size_t,
 ) -> ssize_t {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { readlinkat(FROM_WORKING_FOLDER, path, buffer, size) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readlinkat(
     folder: c_int,
@@ -184,7 +187,8 @@ pub unsafe extern "C" fn readlinkat(
         }
         Ok(Routed::Done(target)) => {
             let length = target.len().min(size);
-            // SAFETY: the caller gives room for `size` bytes, and it is not null.
+            // SAFETY: `buffer` is not null, and the caller guarantees that it has room for `size`
+            // bytes.
             unsafe { target.as_ptr().copy_to_nonoverlapping(buffer.cast(), length) };
             length as ssize_t
         }
@@ -198,16 +202,16 @@ pub unsafe extern "C" fn readlinkat(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlink(target: *const c_char, path: *const c_char) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { symlinkat(target, FROM_WORKING_FOLDER, path) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn symlinkat(
     target: *const c_char,
@@ -217,7 +221,7 @@ pub unsafe extern "C" fn symlinkat(
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { answered(folder, path) } {
         Some((calls, at)) if !target.is_null() => {
-            // SAFETY: the caller gives a string, and it is not null.
+            // SAFETY: `target` is not null, and the caller guarantees that it is a C string.
             calls.make_link(unsafe { CStr::from_ptr(target) }.to_bytes(), at).to_c()
         }
         _ => forward_by_number!(SYS_symlinkat(target, folder, path)),
@@ -226,16 +230,16 @@ pub unsafe extern "C" fn symlinkat(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdir(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { mkdirat(FROM_WORKING_FOLDER, path, mode) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdirat(folder: c_int, path: *const c_char, mode: mode_t) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
@@ -247,16 +251,16 @@ pub unsafe extern "C" fn mkdirat(folder: c_int, path: *const c_char, mode: mode_
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn link(from: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { linkat(FROM_WORKING_FOLDER, from, FROM_WORKING_FOLDER, to, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn linkat(
     folder: c_int,
@@ -280,16 +284,16 @@ pub unsafe extern "C" fn linkat(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlink(path: *const c_char) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { unlinkat(FROM_WORKING_FOLDER, path, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn unlinkat(folder: c_int, path: *const c_char, flags: c_int) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
@@ -302,25 +306,25 @@ pub unsafe extern "C" fn unlinkat(folder: c_int, path: *const c_char, flags: c_i
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rmdir(path: *const c_char) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { unlinkat(FROM_WORKING_FOLDER, path, libc::AT_REMOVEDIR) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rename(from: *const c_char, to: *const c_char) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { renameat2(FROM_WORKING_FOLDER, from, FROM_WORKING_FOLDER, to, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn renameat(
     folder: c_int,
@@ -328,13 +332,13 @@ pub unsafe extern "C" fn renameat(
     to_folder: c_int,
     to: *const c_char,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { renameat2(folder, from, to_folder, to, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn renameat2(
     folder: c_int,
@@ -356,16 +360,16 @@ pub unsafe extern "C" fn renameat2(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chmod(path: *const c_char, mode: mode_t) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { fchmodat(FROM_WORKING_FOLDER, path, mode, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchmodat(
     folder: c_int,
@@ -385,7 +389,7 @@ pub unsafe extern "C" fn fchmodat(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
@@ -397,7 +401,7 @@ pub unsafe extern "C" fn chdir(path: *const c_char) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
     match path_calls() {
@@ -408,7 +412,7 @@ pub unsafe extern "C" fn fchdir(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn truncate(path: *const c_char, size: libc::off_t) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.

@@ -1,8 +1,8 @@
-//! Functions of the C library that list folders, and those that return a path. They call the kernel within the library, so
-//! that each is defined here.
+//! Functions of the C library that list folders, and functions that return a path. Inside the
+//! library these functions call the kernel directly, so each of them is defined here.
 //!
-//! A folder of a machine's disk is listed by a structure that, as the C library's own, begins with its descriptor: so one
-//! comparison tells them apart.
+//! A folder on a machine's disk is listed through a structure that begins with its descriptor, like
+//! the C library's own structure. So one comparison distinguishes the two.
 
 use std::ffi::{CStr, CString, c_char, c_int, c_long, c_void};
 use std::ptr;
@@ -32,7 +32,7 @@ static GETCWD: Real<unsafe extern "C" fn(*mut c_char, size_t) -> *mut c_char> =
 static REALPATH: Real<unsafe extern "C" fn(*const c_char, *mut c_char) -> *mut c_char> =
     Real::versioned(c"realpath", c"GLIBC_2.3");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 14] {
     [
         opendir as *const (),
@@ -72,14 +72,14 @@ unsafe fn own<'a>(folder: *mut DIR) -> Option<&'a mut Listing> {
 }
 
 fn list(descriptor: c_int) -> *mut DIR {
-    // SAFETY: all of its fields are numbers.
+    // SAFETY: all fields are numbers, for which zeros are valid.
     let entry = unsafe { std::mem::zeroed() };
     Box::into_raw(Box::new(Listing { descriptor, entry })).cast()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
@@ -87,7 +87,7 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
         return forward!(OPENDIR(path));
     }
     let flags = libc::O_RDONLY | libc::O_DIRECTORY | libc::O_CLOEXEC | libc::O_NONBLOCK;
-    // SAFETY: the caller's path.
+    // SAFETY: the caller guarantees that the path is valid.
     let descriptor = unsafe { openat(libc::AT_FDCWD, path, flags, 0) };
     if descriptor < 0 {
         return ptr::null_mut();
@@ -98,7 +98,7 @@ pub unsafe extern "C" fn opendir(path: *const c_char) -> *mut DIR {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdopendir(descriptor: c_int) -> *mut DIR {
     if !is_simulated(descriptor) {
@@ -144,10 +144,10 @@ fn fill(to: &mut dirent64, entry: &FolderEntry) {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir64(folder: *mut DIR) -> *mut dirent64 {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     let Some(listing) = (unsafe { own(folder) }) else { return forward!(READDIR(folder)) };
     match next(listing.descriptor) {
         Ok(Some(entry)) => {
@@ -166,34 +166,34 @@ second_name!(readdir = readdir64(folder: *mut DIR) -> *mut dirent64);
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir64_r(
     folder: *mut DIR,
     entry: *mut dirent64,
     result: *mut *mut dirent64,
 ) -> c_int {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     let Some(listing) = (unsafe { own(folder) }) else {
         return forward!(READDIR_R(folder, entry, result));
     };
     let found = match next(listing.descriptor) {
         Ok(Some(found)) => {
-            // SAFETY: the caller gives room for an entry.
+            // SAFETY: the caller guarantees that `entry` has room for an entry.
             fill(unsafe { &mut *entry }, &found);
             entry
         }
         Ok(None) => ptr::null_mut(),
         Err(Errno(error)) => return error,
     };
-    // SAFETY: the caller gives room for a pointer.
+    // SAFETY: the caller guarantees that `result` has room for a pointer.
     unsafe { result.write(found) };
     0
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readdir_r(
     folder: *mut DIR,
@@ -206,10 +206,10 @@ pub unsafe extern "C" fn readdir_r(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn closedir(folder: *mut DIR) -> c_int {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     if unsafe { own(folder) }.is_none() {
         return forward!(CLOSEDIR(folder));
     }
@@ -221,10 +221,10 @@ pub unsafe extern "C" fn closedir(folder: *mut DIR) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dirfd(folder: *mut DIR) -> c_int {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     match unsafe { own(folder) } {
         Some(listing) => listing.descriptor,
         None => forward!(DIRFD(folder)),
@@ -233,19 +233,19 @@ pub unsafe extern "C" fn dirfd(folder: *mut DIR) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn rewinddir(folder: *mut DIR) {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     unsafe { move_to(folder, 0, |folder, _| REWINDDIR.function().map(|real| real(folder))) };
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn seekdir(folder: *mut DIR, position: c_long) {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     unsafe {
         move_to(folder, position, |folder, position| {
             SEEKDIR.function().map(|real| real(folder, position))
@@ -255,13 +255,13 @@ pub unsafe extern "C" fn seekdir(folder: *mut DIR, position: c_long) {
 
 /// # Safety
 ///
-/// As [`own`].
+/// The same as for [`own`].
 unsafe fn move_to(
     folder: *mut DIR,
     position: c_long,
     real: impl FnOnce(*mut DIR, c_long) -> Option<()>,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     match unsafe { own(folder) } {
         Some(listing) => {
             let seek =
@@ -276,10 +276,10 @@ unsafe fn move_to(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn telldir(folder: *mut DIR) -> c_long {
-    // SAFETY: the caller's folder.
+    // SAFETY: the caller guarantees that the folder is valid.
     let Some(listing) = (unsafe { own(folder) }) else { return forward!(TELLDIR(folder)) };
     let seek = |calls: &dyn SystemCalls| calls.seek(listing.descriptor, 0, libc::SEEK_CUR);
     match descriptor_calls().and_then(seek) {
@@ -293,7 +293,7 @@ const HEADER: usize = 19;
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getdents64(
     descriptor: c_int,
@@ -325,7 +325,8 @@ pub unsafe extern "C" fn getdents64(
         raw[16..18].copy_from_slice(&(length as u16).to_ne_bytes());
         raw[18] = type_of(entry.node);
         raw[HEADER..HEADER + entry.name.len()].copy_from_slice(&entry.name);
-        // SAFETY: the caller gives room for `size` bytes, which is enough for this entry.
+        // SAFETY: the caller guarantees that `buffer` has room for `size` bytes, which is enough
+        // for this entry.
         unsafe { raw.as_ptr().copy_to_nonoverlapping(buffer.cast::<u8>().add(filled), length) };
         filled += length;
     }
@@ -342,7 +343,7 @@ unsafe fn return_path(path: Vec<u8>, buffer: *mut c_char, size: size_t) -> *mut 
     let buffer = match buffer.is_null() {
         true => {
             let room = length.max(if size == usize::MAX { 0 } else { size });
-            // SAFETY: it has no preconditions. The caller frees it.
+            // SAFETY: the function has no preconditions. The caller frees the memory.
             unsafe { libc::malloc(room) }.cast()
         }
         false if length > size => {
@@ -352,7 +353,7 @@ unsafe fn return_path(path: Vec<u8>, buffer: *mut c_char, size: size_t) -> *mut 
         false => buffer,
     };
     if !buffer.is_null() {
-        // SAFETY: there is room for the path and its NUL.
+        // SAFETY: the buffer has room for the path and its NUL.
         unsafe { path.as_ptr().copy_to_nonoverlapping(buffer, length) };
     }
     buffer
@@ -360,7 +361,7 @@ unsafe fn return_path(path: Vec<u8>, buffer: *mut c_char, size: size_t) -> *mut 
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getcwd(buffer: *mut c_char, size: size_t) -> *mut c_char {
     let Some(calls) = path_calls() else { return forward!(GETCWD(buffer, size)) };
@@ -382,12 +383,12 @@ pub unsafe extern "C" fn getcwd(buffer: *mut c_char, size: size_t) -> *mut c_cha
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 pub(super) unsafe fn getcwd_by_number(buffer: *mut c_char, size: size_t) -> c_int {
     if path_calls().is_none() || buffer.is_null() {
         return forward_by_number!(SYS_getcwd(buffer, size));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     match unsafe { getcwd(buffer, size) } {
         path if path.is_null() => -1,
         // SAFETY: it was just written.
@@ -397,7 +398,7 @@ pub(super) unsafe fn getcwd_by_number(buffer: *mut c_char, size: size_t) -> c_in
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn realpath(path: *const c_char, buffer: *mut c_char) -> *mut c_char {
     let Some(calls) = path_calls().filter(|_| !path.is_null()) else {
@@ -405,7 +406,7 @@ pub unsafe extern "C" fn realpath(path: *const c_char, buffer: *mut c_char) -> *
     };
     // SAFETY: the caller's path, which is not null.
     match calls.canonical_path(unsafe { CStr::from_ptr(path) }.to_bytes()) {
-        // SAFETY: the caller gives room for `PATH_MAX` bytes, or null.
+        // SAFETY: the caller guarantees that `buffer` is null or has room for `PATH_MAX` bytes.
         Ok(path) => unsafe { return_path(path, buffer, usize::MAX) },
         Err(Errno(error)) => {
             fail(error);

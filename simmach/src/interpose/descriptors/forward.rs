@@ -1,8 +1,9 @@
 //! Forwards calls on descriptors, and converts their results.
 //!
-//! A call that cannot wait is forwarded as a system call by number, to which the C library's function would add nothing.
-//! This needs no symbol lookup and therefore also works in a signal handler, and in a child after `vfork`. A call that may
-//! wait is forwarded to the C library's function, since the thread may be cancelled while it waits there.
+//! A call that cannot wait is forwarded as a system call by number; the C library's function would
+//! do nothing more. This needs no symbol lookup and therefore also works in a signal handler, and
+//! in a child after `vfork`. A call that may wait is forwarded to the C library's function, since
+//! the thread may be cancelled while it waits there.
 
 use std::ffi::{c_int, c_long};
 
@@ -13,7 +14,7 @@ use crate::interpose::system::Answer;
 macro_rules! forward {
     ($real:ident($($argument:expr),* $(,)?)) => {
         match $real.function() {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             Some(real) => unsafe { real($($argument),*) },
             None => $crate::interpose::linux::fail(libc::ENOSYS) as _,
         }
@@ -23,22 +24,23 @@ macro_rules! forward {
 /// Makes a system call by number.
 macro_rules! forward_by_number {
     ($number:ident($($argument:expr),* $(,)?)) => {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         unsafe { $crate::interpose::descriptors::forward::by_number(libc::$number, [$($argument as c_long),*]) }
     };
 }
 
-/// Defines another name of a function. On 64-bit Linux the functions for large files, such as `pread64`, are the others.
+/// Defines a second name of a function. On 64-bit Linux, the functions for large files, such as
+/// `pread64`, are second names.
 macro_rules! second_name {
     ($name:ident = $first:ident($($argument:ident: $type:ty),* $(,)?) -> $result:ty) => {
-        #[doc = concat!("As [`", stringify!($first), "`].")]
+        #[doc = concat!("Another name of [`", stringify!($first), "`].")]
         ///
         /// # Safety
         ///
-        /// The same as for the C function.
+        /// The caller must meet the requirements of the C function.
         #[unsafe(no_mangle)]
         pub unsafe extern "C" fn $name($($argument: $type),*) -> $result {
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             unsafe { $first($($argument),*) }
         }
     };
@@ -52,12 +54,12 @@ pub(super) use second_name;
 ///
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 #[inline]
 pub(super) unsafe fn by_number<const N: usize>(number: c_long, arguments: [c_long; N]) -> c_int {
     let mut all = [0; 6];
     all[..N].copy_from_slice(&arguments);
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe { pass_on(number, all) as c_int }
 }
 

@@ -6,7 +6,7 @@ use crate::interpose::descriptors::forward::{ToC, forward_by_number};
 use crate::interpose::linux::fail;
 use crate::interpose::system::{Answer, Errno, creation_calls, descriptor_calls, is_simulated};
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 7] {
     [
         close as *const (),
@@ -21,7 +21,7 @@ pub(super) fn defined() -> [*const (); 7] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -35,7 +35,7 @@ pub unsafe extern "C" fn close(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -52,7 +52,7 @@ fn duplicate(descriptor: c_int) -> Answer<c_int> {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup2(descriptor: c_int, target: c_int) -> c_int {
     if is_simulated(descriptor) {
@@ -75,11 +75,11 @@ fn replace(descriptor: c_int, target: c_int) -> Answer<c_int> {
     Ok(descriptor)
 }
 
-/// As [`dup2`].
+/// Like [`dup2`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn dup3(descriptor: c_int, target: c_int, flags: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn dup3(descriptor: c_int, target: c_int, flags: c_int) ->
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eventfd(count: c_uint, flags: c_int) -> c_int {
     let Some(calls) = creation_calls() else {
@@ -104,16 +104,16 @@ pub unsafe extern "C" fn eventfd(count: c_uint, flags: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipe(ends: *mut c_int) -> c_int {
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { pipe2(ends, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pipe2(ends: *mut c_int, flags: c_int) -> c_int {
     let Some(calls) = creation_calls() else {

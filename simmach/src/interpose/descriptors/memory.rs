@@ -1,4 +1,5 @@
-//! Functions of the C library on mapped memory. A file of a machine's disk is mapped through a memory file of the kernel.
+//! Functions of the C library on mapped memory. A file on a machine's disk is mapped through a
+//! memory file of the kernel.
 
 use std::ffi::{c_int, c_long, c_void};
 use std::ptr;
@@ -9,7 +10,7 @@ use crate::interpose::linux::fail;
 use crate::interpose::raw_call;
 use crate::interpose::system::{Answer, Errno, calls, descriptor_calls, is_simulated};
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 5] {
     [
         mmap as *const (),
@@ -22,7 +23,7 @@ pub(super) fn defined() -> [*const (); 5] {
 
 /// # Safety
 ///
-/// The same as for the system call.
+/// The caller must meet the requirements of the system call.
 unsafe fn forward_mmap(
     address: *mut c_void,
     length: size_t,
@@ -39,14 +40,14 @@ unsafe fn forward_mmap(
         descriptor.into(),
         offset,
     ];
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     let mapped = unsafe { raw_call::call(libc::SYS_mmap, arguments) };
     ptr::with_exposed_provenance_mut(mapped as usize)
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mmap(
     address: *mut c_void,
@@ -57,7 +58,7 @@ pub unsafe extern "C" fn mmap(
     offset: off_t,
 ) -> *mut c_void {
     if flags & libc::MAP_ANONYMOUS != 0 || !is_simulated(descriptor) {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         return unsafe { forward_mmap(address, length, protection, flags, descriptor, offset) };
     }
     let is_shared = flags & libc::MAP_TYPE != libc::MAP_PRIVATE;
@@ -90,7 +91,7 @@ pub unsafe extern "C" fn mmap(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mmap64(
     address: *mut c_void,
@@ -100,7 +101,7 @@ pub unsafe extern "C" fn mmap64(
     descriptor: c_int,
     offset: off_t,
 ) -> *mut c_void {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { mmap(address, length, protection, flags, descriptor, offset) }
 }
 
@@ -108,14 +109,14 @@ pub unsafe extern "C" fn mmap64(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn munmap(address: *mut c_void, length: size_t) -> c_int {
     if let Some(calls) = calls().filter(|calls| calls.has_mappings()) {
         calls.remove_mappings(address.addr(), length);
     }
     let arguments = [address.expose_provenance() as c_long, length as c_long, 0, 0, 0, 0];
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { raw_call::call(libc::SYS_munmap, arguments) as c_int }
 }
 
@@ -123,7 +124,7 @@ pub unsafe extern "C" fn munmap(address: *mut c_void, length: size_t) -> c_int {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mremap(
     address: *mut c_void,
@@ -140,7 +141,7 @@ pub unsafe extern "C" fn mremap(
         to.expose_provenance() as c_long,
         0,
     ];
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     let moved = unsafe { raw_call::call(libc::SYS_mremap, arguments) };
     if moved != -1
         && let Some(calls) = calls().filter(|calls| calls.has_mappings())
@@ -152,7 +153,7 @@ pub unsafe extern "C" fn mremap(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn msync(address: *mut c_void, length: size_t, flags: c_int) -> c_int {
     let synced = calls().filter(|calls| calls.has_mappings() && flags & libc::MS_SYNC != 0);
@@ -163,6 +164,6 @@ pub unsafe extern "C" fn msync(address: *mut c_void, length: size_t, flags: c_in
     }
     let arguments =
         [address.expose_provenance() as c_long, length as c_long, flags.into(), 0, 0, 0];
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { raw_call::call(libc::SYS_msync, arguments) as c_int }
 }

@@ -20,20 +20,21 @@ static SENDMSG: Real<unsafe extern "C" fn(c_int, *const msghdr, c_int) -> ssize_
 static SENDMMSG: Real<unsafe extern "C" fn(c_int, *mut mmsghdr, c_uint, c_int) -> c_int> =
     Real::named(c"sendmmsg");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [recvmsg as *const (), recvmmsg as *const (), sendmsg as *const (), sendmmsg as *const ()]
 }
 
 /// # Safety
 ///
-/// The same as for the C function. In addition, the buffers must not overlap in a run.
+/// The caller must meet the requirements of the C function. In addition, the buffers must not
+/// overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmsg(descriptor: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
         return forward!(RECVMSG(descriptor, message, flags));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { receive(descriptor, message, flags) }.to_c()
 }
 
@@ -41,7 +42,8 @@ pub unsafe extern "C" fn recvmsg(descriptor: c_int, message: *mut msghdr, flags:
 ///
 /// # Safety
 ///
-/// The same as for the C function. In addition, the buffers of a message must not overlap in a run.
+/// The caller must meet the requirements of the C function. In addition, the buffers of a message
+/// must not overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvmmsg(
     descriptor: c_int,
@@ -71,7 +73,7 @@ pub unsafe extern "C" fn recvmmsg(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmsg(
     descriptor: c_int,
@@ -81,13 +83,13 @@ pub unsafe extern "C" fn sendmsg(
     if !is_simulated(descriptor) {
         return forward!(SENDMSG(descriptor, message, flags));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { send(descriptor, message, flags) }.to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendmmsg(
     descriptor: c_int,
@@ -133,7 +135,7 @@ unsafe fn each(
 
 /// # Safety
 ///
-/// As [`recvmsg`].
+/// The same as for [`recvmsg`].
 unsafe fn receive(descriptor: c_int, message: *mut msghdr, flags: c_int) -> Answer<usize> {
     let calls = descriptor_calls()?;
     if message.is_null() {
@@ -171,7 +173,7 @@ unsafe fn receive(descriptor: c_int, message: *mut msghdr, flags: c_int) -> Answ
 
 /// # Safety
 ///
-/// As [`sendmsg`].
+/// The same as for [`sendmsg`].
 unsafe fn send(descriptor: c_int, message: *const msghdr, flags: c_int) -> Answer<usize> {
     let calls = descriptor_calls()?;
     if message.is_null() {

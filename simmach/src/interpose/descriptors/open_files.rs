@@ -19,7 +19,7 @@ static POSIX_FALLOCATE: Real<unsafe extern "C" fn(c_int, off_t, off_t) -> c_int>
 static FLOCK: Real<unsafe extern "C" fn(c_int, c_int) -> c_int> = Real::named(c"flock");
 static SYNC: Real<unsafe extern "C" fn()> = Real::named(c"sync");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 14] {
     [
         ftruncate as *const (),
@@ -41,7 +41,7 @@ pub(super) fn defined() -> [*const (); 14] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ftruncate(descriptor: c_int, size: off_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -69,7 +69,7 @@ fn allocate(descriptor: c_int, mode: c_int, start: off_t, length: off_t) -> Answ
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fallocate(
     descriptor: c_int,
@@ -91,7 +91,7 @@ second_name!(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fallocate(descriptor: c_int, start: off_t, length: off_t) -> c_int {
     if !is_simulated(descriptor) {
@@ -111,7 +111,7 @@ second_name!(
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn posix_fadvise(
     descriptor: c_int,
@@ -147,7 +147,7 @@ fn sync_open(descriptor: c_int, call: SyncCall) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -158,7 +158,7 @@ pub unsafe extern "C" fn fsync(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -169,7 +169,7 @@ pub unsafe extern "C" fn fdatasync(descriptor: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn syncfs(descriptor: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -182,14 +182,14 @@ pub unsafe extern "C" fn syncfs(descriptor: c_int) -> c_int {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sync() {
     match (path_calls(), SYNC.function()) {
         (Some(calls), _) => {
             let _ = calls.sync_disk();
         }
-        // SAFETY: it has no preconditions.
+        // SAFETY: the function has no preconditions.
         (None, Some(real)) => unsafe { real() },
         (None, None) => {}
     }
@@ -199,7 +199,7 @@ pub unsafe extern "C" fn sync() {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sync_file_range(
     descriptor: c_int,
@@ -218,7 +218,7 @@ pub unsafe extern "C" fn sync_file_range(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn flock(descriptor: c_int, operation: c_int) -> c_int {
     if !is_simulated(descriptor) {

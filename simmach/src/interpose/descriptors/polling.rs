@@ -25,12 +25,12 @@ static EPOLL_WAIT: Real<unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_i
 static EPOLL_PWAIT: Real<
     unsafe extern "C" fn(c_int, *mut epoll_event, c_int, c_int, *const sigset_t) -> c_int,
 > = Real::named(c"epoll_pwait");
-/// Since glibc 2.35.
+/// Exists since glibc 2.35.
 static EPOLL_PWAIT2: Real<
     unsafe extern "C" fn(c_int, *mut epoll_event, c_int, *const timespec, *const sigset_t) -> c_int,
 > = Real::named(c"epoll_pwait2");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 8] {
     [
         poll as *const (),
@@ -46,7 +46,7 @@ pub(super) fn defined() -> [*const (); 8] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_int) -> c_int {
     // SAFETY: the pointer is valid for `count` entries, as guaranteed by the caller.
@@ -58,7 +58,7 @@ pub unsafe extern "C" fn poll(entries: *mut pollfd, count: nfds_t, timeout: c_in
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ppoll(
     entries: *mut pollfd,
@@ -85,7 +85,7 @@ unsafe fn simulated_entries<'a>(entries: *mut pollfd, count: nfds_t) -> Option<&
     if entries.is_null() {
         return None;
     }
-    // SAFETY: guaranteed by the caller; it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     let entries = unsafe { slice::from_raw_parts_mut(entries, usize::try_from(count).ok()?) };
     entries.iter().any(|entry| is_simulated(entry.fd)).then_some(entries)
 }
@@ -114,19 +114,19 @@ fn poll_simulated(entries: &mut [pollfd], timeout: Option<Duration>) -> Answer<c
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_create(size: c_int) -> c_int {
     if size <= 0 {
         return fail(libc::EINVAL);
     }
-    // SAFETY: as in C.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe { epoll_create1(0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_create1(flags: c_int) -> c_int {
     match creation_calls() {
@@ -140,7 +140,7 @@ pub unsafe extern "C" fn epoll_create1(flags: c_int) -> c_int {
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_ctl(
     epoll: c_int,
@@ -157,7 +157,7 @@ pub unsafe extern "C" fn epoll_ctl(
 
 /// # Safety
 ///
-/// As [`epoll_ctl`].
+/// The same as for [`epoll_ctl`].
 unsafe fn change_interest(
     epoll: c_int,
     operation: c_int,
@@ -179,7 +179,7 @@ unsafe fn change_interest(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_wait(
     epoll: c_int,
@@ -196,7 +196,7 @@ pub unsafe extern "C" fn epoll_wait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_pwait(
     epoll: c_int,
@@ -214,7 +214,7 @@ pub unsafe extern "C" fn epoll_pwait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn epoll_pwait2(
     epoll: c_int,
@@ -234,7 +234,7 @@ pub unsafe extern "C" fn epoll_pwait2(
 
 /// # Safety
 ///
-/// As [`epoll_wait`].
+/// The same as for [`epoll_wait`].
 unsafe fn wait(
     epoll: c_int,
     events: *mut epoll_event,
@@ -272,7 +272,7 @@ unsafe fn from_timespec(timeout: *const timespec) -> Answer<Option<Duration>> {
     if timeout.is_null() {
         return Ok(None);
     }
-    // SAFETY: guaranteed by the caller; it is not null.
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
     let timeout = unsafe { timeout.read() };
     if timeout.tv_sec < 0 || !(0..1_000_000_000).contains(&timeout.tv_nsec) {
         return Err(Errno(libc::EINVAL));

@@ -25,7 +25,7 @@ static PREADV2: Real<unsafe extern "C" fn(c_int, *const iovec, c_int, off_t, c_i
 static PWRITEV2: Real<unsafe extern "C" fn(c_int, *const iovec, c_int, off_t, c_int) -> ssize_t> =
     Real::named(c"pwritev2");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 14] {
     [
         pread as *const (),
@@ -51,7 +51,7 @@ pub(super) fn position(at: off_t) -> Answer<u64> {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pread(
     descriptor: c_int,
@@ -62,7 +62,8 @@ pub unsafe extern "C" fn pread(
     if !is_simulated(descriptor) {
         return forward!(PREAD(descriptor, buffer, length, at));
     }
-    // SAFETY: the caller gives room for `length` bytes, which are only written to.
+    // SAFETY: the caller guarantees that `buffer` has room for `length` bytes, which are only
+    // written to.
     let buffer = unsafe { buffers::target(buffer, length) };
     let read = |calls: &dyn SystemCalls| calls.read_at(descriptor, &mut [buffer?], position(at)?);
     descriptor_calls().and_then(read).to_c()
@@ -74,7 +75,7 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwrite(
     descriptor: c_int,
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn pwrite(
     if !is_simulated(descriptor) {
         return forward!(PWRITE(descriptor, buffer, length, at));
     }
-    // SAFETY: the caller gives `length` bytes.
+    // SAFETY: the caller guarantees that `buffer` has `length` bytes.
     let buffer = unsafe { buffers::source(buffer, length) };
     let write = |calls: &dyn SystemCalls| calls.write_at(descriptor, &[buffer?], position(at)?);
     descriptor_calls().and_then(write).to_c()
@@ -102,7 +103,7 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function. In a run the buffers may not overlap.
+/// The caller must meet the requirements of the C function. In a run the buffers may not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv(
     descriptor: c_int,
@@ -113,7 +114,7 @@ pub unsafe extern "C" fn preadv(
     if !is_simulated(descriptor) {
         return forward!(PREADV(descriptor, vector, count, at));
     }
-    // SAFETY: the caller gives `count` buffers, which are only written to.
+    // SAFETY: the caller guarantees that `vector` has `count` buffers, which are only written to.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::targets(vector, count) });
     let read = |calls: &dyn SystemCalls| calls.read_at(descriptor, &mut buffers?, position(at)?);
@@ -126,7 +127,7 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev(
     descriptor: c_int,
@@ -137,7 +138,7 @@ pub unsafe extern "C" fn pwritev(
     if !is_simulated(descriptor) {
         return forward!(PWRITEV(descriptor, vector, count, at));
     }
-    // SAFETY: the caller gives `count` buffers.
+    // SAFETY: the caller guarantees that `vector` has `count` buffers.
     let buffers =
         buffers::entry_count(count).and_then(|count| unsafe { buffers::sources(vector, count) });
     let write = |calls: &dyn SystemCalls| calls.write_at(descriptor, &buffers?, position(at)?);
@@ -152,7 +153,7 @@ second_name!(
 ///
 /// # Safety
 ///
-/// The same as for the C function. In a run the buffers may not overlap.
+/// The caller must meet the requirements of the C function. In a run the buffers may not overlap.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn preadv2(
     descriptor: c_int,
@@ -167,7 +168,8 @@ pub unsafe extern "C" fn preadv2(
     if flags & !(libc::RWF_HIPRI | libc::RWF_NOWAIT) != 0 {
         return fail(libc::EOPNOTSUPP) as ssize_t;
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on. At -1 it is the file's own position.
+    // SAFETY: the caller guarantees that the arguments are valid. A position of -1 selects the
+    // file's own position.
     unsafe {
         match at {
             -1 => transfer::readv(descriptor, vector, count),
@@ -186,11 +188,11 @@ second_name!(
     ) -> ssize_t
 );
 
-/// As [`preadv2`].
+/// Like [`preadv2`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pwritev2(
     descriptor: c_int,
@@ -206,7 +208,8 @@ pub unsafe extern "C" fn pwritev2(
     if flags & !(syncs | libc::RWF_HIPRI) != 0 {
         return fail(libc::EOPNOTSUPP) as ssize_t;
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on. At -1 it is the file's own position.
+    // SAFETY: the caller guarantees that the arguments are valid. A position of -1 selects the
+    // file's own position.
     let written = unsafe {
         match at {
             -1 => transfer::writev(descriptor, vector, count),
@@ -235,7 +238,7 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lseek(descriptor: c_int, offset: off_t, whence: c_int) -> off_t {
     if !is_simulated(descriptor) {

@@ -1,4 +1,5 @@
-//! Functions of the C library that control a descriptor or ask what it is: `fcntl`, `ioctl` and `isatty`.
+//! Functions of the C library that control a descriptor or query its type: `fcntl`, `ioctl` and
+//! `isatty`.
 
 use std::ffi::{c_int, c_long, c_ulong, c_void};
 use std::ptr;
@@ -12,23 +13,25 @@ use crate::interpose::system::{
 
 static FCNTL: Real<unsafe extern "C" fn(c_int, c_int, ...) -> c_int> = Real::named(c"fcntl");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [fcntl as *const (), fcntl64 as *const (), ioctl as *const (), isatty as *const ()]
 }
 
-/// In C, callers pass the argument only if the command requires it. See [`syscall`](crate::interpose::linux::syscall).
+/// In C, callers pass `argument` only if the command requires it. See
+/// [`syscall`](crate::interpose::linux::syscall).
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int {
     if is_simulated(descriptor) {
         return control(descriptor, command, argument).to_c();
     }
     match command {
-        // For these commands the library calls the kernel in a different way, and waits for the locks.
+        // For these commands, the library does not make the system call `fcntl` directly, or waits
+        // for a lock.
         libc::F_GETOWN | libc::F_SETLKW | libc::F_OFD_SETLKW => {
             forward!(FCNTL(descriptor, command, argument))
         }
@@ -39,7 +42,7 @@ pub unsafe extern "C" fn fcntl(descriptor: c_int, command: c_int, argument: c_lo
 second_name!(fcntl64 = fcntl(descriptor: c_int, command: c_int, argument: c_long) -> c_int);
 
 fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int> {
-    // A program that is executed never inherits a simulated descriptor.
+    // A program that the process executes never inherits a simulated descriptor.
     if command == libc::F_GETFD {
         return Ok(libc::FD_CLOEXEC);
     }
@@ -53,7 +56,7 @@ fn control(descriptor: c_int, command: c_int, argument: c_long) -> Answer<c_int>
         | libc::F_OFD_SETLKW
         | libc::F_OFD_GETLK => {
             let lock = ptr::with_exposed_provenance_mut(argument as usize);
-            // SAFETY: the caller gives a lock to these commands, or null.
+            // SAFETY: the caller guarantees that these commands get a lock or null.
             unsafe { lock_range(calls, descriptor, command, lock) }
         }
         libc::F_GETFL => calls.status_flags(descriptor),
@@ -102,11 +105,11 @@ unsafe fn lock_range(
     Ok(0)
 }
 
-/// As [`fcntl`].
+/// Like [`fcntl`].
 ///
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn ioctl(
     descriptor: c_int,
@@ -116,7 +119,7 @@ pub unsafe extern "C" fn ioctl(
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_ioctl(descriptor, request, argument));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { control_device(descriptor, request, argument) }.to_c()
 }
 
@@ -150,7 +153,7 @@ unsafe fn control_device(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn isatty(descriptor: c_int) -> c_int {
     let error = if is_simulated(descriptor) {

@@ -37,7 +37,7 @@ pub(super) unsafe fn read(address: *const sockaddr, length: socklen_t) -> Answer
 ///
 /// # Safety
 ///
-/// As [`read`].
+/// The same as for [`read`].
 pub(super) unsafe fn read_optional(
     address: *const sockaddr,
     length: socklen_t,
@@ -45,7 +45,7 @@ pub(super) unsafe fn read_optional(
     if address.is_null() || length == 0 {
         return Ok(None);
     }
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe { read(address, length) }.map(Some)
 }
 
@@ -92,11 +92,11 @@ pub(super) unsafe fn write(
     }
 }
 
-/// As [`write()`], but a null pointer is an error.
+/// Like [`write()`], but a null pointer is an error.
 ///
 /// # Safety
 ///
-/// As [`write()`].
+/// The same as for [`write()`].
 pub(super) unsafe fn write_checked(
     from: &SocketAddress,
     address: *mut sockaddr,
@@ -105,7 +105,7 @@ pub(super) unsafe fn write_checked(
     if address.is_null() {
         return Err(Errno(libc::EFAULT));
     }
-    // SAFETY: guaranteed by the caller.
+    // SAFETY: the caller meets the requirements of this call.
     unsafe {
         check_room(address, length)?;
         write(Some(from), address, length);
@@ -230,7 +230,7 @@ mod tests {
             let raw = to_raw(&address);
             let mut buffer = [0xaa_u8; 130];
             let mut length = room as socklen_t;
-            // SAFETY: there is more room than the length says.
+            // SAFETY: the buffer is larger than `length`.
             unsafe { write(Some(&address), buffer.as_mut_ptr().cast(), &raw mut length) };
             prop_assert_eq!(length as usize, raw.len());
             let written = room.min(raw.len());
@@ -243,7 +243,7 @@ mod tests {
     fn bytes_by_the_kernel(descriptor: c_int) -> Vec<u8> {
         let mut raw = [0_u8; 128];
         let mut length = raw.len() as socklen_t;
-        // SAFETY: there is room for any address.
+        // SAFETY: the buffer has room for any address.
         let result =
             unsafe { libc::getsockname(descriptor, raw.as_mut_ptr().cast(), &raw mut length) };
         assert_eq!(result, 0);
@@ -305,7 +305,7 @@ mod tests {
         assert_eq!(parse(&family(libc::AF_UNSPEC)), Ok(SocketAddress::Unspecified));
         let ancient = [&family(libc::AF_INET6)[..], &[0; 22]].concat();
         assert_eq!(parse(&ancient), Ok(SocketAddress::Inet(([0_u16; 8], 0).into())));
-        // SAFETY: null is allowed.
+        // SAFETY: the function accepts null.
         unsafe {
             assert_eq!(read(ptr::null(), 16), Err(Errno(libc::EFAULT)));
             assert_eq!(read_optional(ptr::null(), 16), Ok(None));

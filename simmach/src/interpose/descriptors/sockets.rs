@@ -11,7 +11,7 @@ use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::{Answer, Errno, creation_calls, descriptor_calls, is_simulated};
 
-/// Values of options have at most this many bytes.
+/// Maximum length of an option's value in bytes.
 const MAX_OPTION_LENGTH: usize = 512;
 
 static CONNECT: Real<unsafe extern "C" fn(c_int, *const sockaddr, socklen_t) -> c_int> =
@@ -21,7 +21,7 @@ static ACCEPT: Real<unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t) -
 static ACCEPT4: Real<unsafe extern "C" fn(c_int, *mut sockaddr, *mut socklen_t, c_int) -> c_int> =
     Real::named(c"accept4");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 12] {
     [
         socket as *const (),
@@ -41,7 +41,7 @@ pub(super) fn defined() -> [*const (); 12] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
     match creation_calls() {
@@ -52,7 +52,7 @@ pub unsafe extern "C" fn socket(domain: c_int, kind: c_int, protocol: c_int) -> 
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn socketpair(
     domain: c_int,
@@ -73,7 +73,7 @@ pub unsafe extern "C" fn socketpair(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn bind(
     descriptor: c_int,
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn bind(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn listen(descriptor: c_int, backlog: c_int) -> c_int {
     if !is_simulated(descriptor) {
@@ -101,7 +101,7 @@ pub unsafe extern "C" fn listen(descriptor: c_int, backlog: c_int) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn connect(
     descriptor: c_int,
@@ -118,7 +118,7 @@ pub unsafe extern "C" fn connect(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn accept(
     descriptor: c_int,
@@ -128,13 +128,13 @@ pub unsafe extern "C" fn accept(
     if !is_simulated(descriptor) {
         return forward!(ACCEPT(descriptor, address, length));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { accept_simulated(descriptor, address, length, 0) }.to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn accept4(
     descriptor: c_int,
@@ -145,13 +145,13 @@ pub unsafe extern "C" fn accept4(
     if !is_simulated(descriptor) {
         return forward!(ACCEPT4(descriptor, address, length, flags));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { accept_simulated(descriptor, address, length, flags) }.to_c()
 }
 
 /// # Safety
 ///
-/// As [`accept4`].
+/// The same as for [`accept4`].
 unsafe fn accept_simulated(
     descriptor: c_int,
     address: *mut sockaddr,
@@ -172,7 +172,7 @@ unsafe fn accept_simulated(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getsockname(
     descriptor: c_int,
@@ -183,13 +183,13 @@ pub unsafe extern "C" fn getsockname(
         return forward_by_number!(SYS_getsockname(descriptor, address, length));
     }
     let local = descriptor_calls().and_then(|calls| calls.local_address(descriptor));
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     local.and_then(|local| unsafe { socket_address::write_checked(&local, address, length) }).to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getpeername(
     descriptor: c_int,
@@ -200,13 +200,13 @@ pub unsafe extern "C" fn getpeername(
         return forward_by_number!(SYS_getpeername(descriptor, address, length));
     }
     let peer = descriptor_calls().and_then(|calls| calls.peer_address(descriptor));
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     peer.and_then(|peer| unsafe { socket_address::write_checked(&peer, address, length) }).to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn getsockopt(
     descriptor: c_int,
@@ -218,13 +218,13 @@ pub unsafe extern "C" fn getsockopt(
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_getsockopt(descriptor, level, name, value, length));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { read_option(descriptor, level, name, value, length) }.to_c()
 }
 
 /// # Safety
 ///
-/// As [`getsockopt`].
+/// The same as for [`getsockopt`].
 unsafe fn read_option(
     descriptor: c_int,
     level: c_int,
@@ -260,7 +260,7 @@ unsafe fn read_option(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn setsockopt(
     descriptor: c_int,
@@ -284,7 +284,7 @@ pub unsafe extern "C" fn setsockopt(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn shutdown(descriptor: c_int, how: c_int) -> c_int {
     if !is_simulated(descriptor) {

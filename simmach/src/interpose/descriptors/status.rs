@@ -1,4 +1,5 @@
-//! Functions of the C library that tell about files: the `stat` family, and those on the size of a file system.
+//! Functions of the C library that return the status of files (the `stat` family) and the size of a
+//! file system.
 
 use std::ffi::{c_char, c_int, c_long, c_uint};
 use std::ptr;
@@ -13,7 +14,7 @@ use crate::interpose::system::{
 };
 
 const FROM_WORKING_FOLDER: c_int = libc::AT_FDCWD;
-/// `EXT4_SUPER_MAGIC`: programs ask which file system they are on.
+/// `EXT4_SUPER_MAGIC`, the answer to programs that ask for the type of their file system.
 const EXT4: libc::__fsword_t = 0xef53;
 
 static FACCESSAT: Real<unsafe extern "C" fn(c_int, *const c_char, c_int, c_int) -> c_int> =
@@ -23,7 +24,7 @@ static STATVFS: Real<unsafe extern "C" fn(*const c_char, *mut libc::statvfs) -> 
 static FSTATVFS: Real<unsafe extern "C" fn(c_int, *mut libc::statvfs) -> c_int> =
     Real::named(c"fstatvfs");
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 19] {
     [
         stat as *const (),
@@ -58,13 +59,13 @@ unsafe fn status_of(
     path: *const c_char,
     flags: c_int,
 ) -> Option<Answer<Routed<Status>>> {
-    // SAFETY: the caller's; it is a string if it is not null.
+    // SAFETY: the path is not null, and the caller guarantees that it is a C string.
     let is_empty = path.is_null() || unsafe { path.read() } == 0;
     if is_empty && flags & libc::AT_EMPTY_PATH != 0 && is_simulated(folder) {
         let status = descriptor_calls().and_then(|calls| calls.status(folder));
         return Some(status.map(Routed::Done));
     }
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     let (calls, at) = unsafe { answered(folder, path) }?;
     if is_empty && flags & libc::AT_EMPTY_PATH != 0 {
         // A descriptor of the host, or the working folder.
@@ -95,7 +96,7 @@ fn parts(time: i64) -> (i64, i64) {
 }
 
 fn to_stat(status: &Status) -> libc::stat {
-    // SAFETY: all of its fields are numbers.
+    // SAFETY: all fields are numbers, for which zeros are valid.
     let mut to: libc::stat = unsafe { std::mem::zeroed() };
     to.st_dev = status.device;
     to.st_ino = status.inode;
@@ -112,7 +113,7 @@ fn to_stat(status: &Status) -> libc::stat {
 }
 
 fn to_statx(status: &Status) -> libc::statx {
-    // SAFETY: all of its fields are numbers.
+    // SAFETY: all fields are numbers, for which zeros are valid.
     let mut to: libc::statx = unsafe { std::mem::zeroed() };
     to.stx_mask = libc::STATX_BASIC_STATS;
     to.stx_blksize = 4096;
@@ -144,12 +145,12 @@ unsafe fn write_status(
     to: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     match unsafe { status_of(folder, path, flags) } {
         None => forward_by_number!(SYS_newfstatat(folder, path, to, flags)),
         Some(_) if to.is_null() => fail(libc::EFAULT),
         Some(Ok(Routed::Done(status))) => {
-            // SAFETY: the caller's, and it is not null.
+            // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
             unsafe { to.write(to_stat(&status)) };
             0
         }
@@ -163,10 +164,10 @@ unsafe fn write_status(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn stat(path: *const c_char, to: *mut libc::stat) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { write_status(FROM_WORKING_FOLDER, path, to, 0) }
 }
 
@@ -174,10 +175,10 @@ second_name!(stat64 = stat(path: *const c_char, to: *mut libc::stat) -> c_int);
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn lstat(path: *const c_char, to: *mut libc::stat) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { write_status(FROM_WORKING_FOLDER, path, to, libc::AT_SYMLINK_NOFOLLOW) }
 }
 
@@ -185,7 +186,7 @@ second_name!(lstat64 = lstat(path: *const c_char, to: *mut libc::stat) -> c_int)
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatat(
     folder: c_int,
@@ -193,7 +194,7 @@ pub unsafe extern "C" fn fstatat(
     to: *mut libc::stat,
     flags: c_int,
 ) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { write_status(folder, path, to, flags) }
 }
 
@@ -208,7 +209,7 @@ second_name!(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstat(descriptor: c_int, to: *mut libc::stat) -> c_int {
     if !is_simulated(descriptor) {
@@ -222,7 +223,7 @@ second_name!(fstat64 = fstat(descriptor: c_int, to: *mut libc::stat) -> c_int);
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statx(
     folder: c_int,
@@ -239,7 +240,7 @@ pub unsafe extern "C" fn statx(
     match unsafe { status_of(folder, path, flags) } {
         None => forward_by_number!(SYS_statx(folder, path, flags, mask, to)),
         Some(Ok(Routed::Done(status))) => {
-            // SAFETY: the caller gives room for a `statx`, and it is not null.
+            // SAFETY: `to` is not null, and the caller guarantees that it has room for a `statx`.
             unsafe { to.write(to_statx(&status)) };
             0
         }
@@ -253,16 +254,16 @@ pub unsafe extern "C" fn statx(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn access(path: *const c_char, mode: c_int) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { faccessat(FROM_WORKING_FOLDER, path, mode, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn faccessat(
     folder: c_int,
@@ -294,7 +295,7 @@ pub unsafe extern "C" fn faccessat(
 ///
 /// `path` must be null or a C string.
 unsafe fn space_at(path: *const c_char) -> Option<Answer<Routed<Space>>> {
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     let (calls, at) = unsafe { answered(FROM_WORKING_FOLDER, path) }?;
     Some(calls.space(at))
 }
@@ -310,7 +311,8 @@ unsafe fn write_statfs(space: Space, to: *mut libc::statfs) -> c_int {
     if to.is_null() {
         return fail(libc::EFAULT);
     }
-    // SAFETY: the caller's room, which is not null; all of its fields are numbers.
+    // SAFETY: `to` is not null, and the caller guarantees that it has room. All fields are numbers,
+    // for which zeros are valid.
     unsafe {
         to.write_bytes(0, 1);
         (*to).f_type = EXT4;
@@ -326,13 +328,13 @@ unsafe fn write_statfs(space: Space, to: *mut libc::statfs) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statfs(path: *const c_char, to: *mut libc::statfs) -> c_int {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     match unsafe { space_at(path) } {
         None => forward_by_number!(SYS_statfs(path, to)),
-        // SAFETY: the caller's room.
+        // SAFETY: the caller guarantees that `to` has room for the result.
         Some(Ok(Routed::Done(space))) => unsafe { write_statfs(space, to) },
         Some(Ok(Routed::Host(path))) => forward_by_number!(SYS_statfs(path.as_ptr(), to)),
         Some(Err(Errno(error))) => fail(error),
@@ -343,14 +345,14 @@ second_name!(statfs64 = statfs(path: *const c_char, to: *mut libc::statfs) -> c_
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatfs(descriptor: c_int, to: *mut libc::statfs) -> c_int {
     if !is_simulated(descriptor) {
         return forward_by_number!(SYS_fstatfs(descriptor, to));
     }
     match space_of(descriptor) {
-        // SAFETY: the caller's room.
+        // SAFETY: the caller guarantees that `to` has room for the result.
         Ok(space) => unsafe { write_statfs(space, to) },
         Err(Errno(error)) => fail(error),
     }
@@ -380,13 +382,13 @@ unsafe fn write_statvfs(space: Space, to: *mut libc::statvfs) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn statvfs(path: *const c_char, to: *mut libc::statvfs) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     match unsafe { space_at(path) } {
         None => forward!(STATVFS(path, to)),
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         Some(Ok(Routed::Done(space))) => unsafe { write_statvfs(space, to) },
         Some(Ok(Routed::Host(path))) => forward!(STATVFS(path.as_ptr(), to)),
         Some(Err(Errno(error))) => fail(error),
@@ -397,14 +399,14 @@ second_name!(statvfs64 = statvfs(path: *const c_char, to: *mut libc::statvfs) ->
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fstatvfs(descriptor: c_int, to: *mut libc::statvfs) -> c_int {
     if !is_simulated(descriptor) {
         return forward!(FSTATVFS(descriptor, to));
     }
     match space_of(descriptor) {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         Ok(space) => unsafe { write_statvfs(space, to) },
         Err(Errno(error)) => fail(error),
     }

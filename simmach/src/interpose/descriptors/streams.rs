@@ -1,5 +1,6 @@
-//! C's streams on files of a run. glibc's own call the kernel within the library, so that a stream on a simulated descriptor
-//! is one of glibc's custom streams, whose functions come back here.
+//! C's streams (`FILE`) on files of a run. The streams of glibc call the kernel directly. So a
+//! stream on a simulated descriptor is one of glibc's custom streams, which call functions of this
+//! module.
 
 use std::collections::BTreeMap;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -25,13 +26,13 @@ static FILENO: Real<unsafe extern "C" fn(*mut FILE) -> c_int> = Real::named(c"fi
 static FOPENCOOKIE: Real<unsafe extern "C" fn(*mut c_void, *const c_char, Functions) -> *mut FILE> =
     Real::named(c"fopencookie");
 
-/// Descriptors of the streams that were opened here, by address. A run that leaves one open leaves an entry, whose address is
-/// used again.
+/// Descriptors of the streams that this module opened, by address. If a run does not close a
+/// stream, its entry remains until the address is used again.
 static STREAMS: Mutex<BTreeMap<usize, c_int>> = Mutex::new(BTreeMap::new());
-/// Whether there may be any.
+/// Whether `STREAMS` may have entries.
 static HAS_STREAMS: AtomicBool = AtomicBool::new(false);
 
-/// The functions of a custom stream, as glibc takes them.
+/// The functions of a custom stream, in the layout that glibc expects.
 #[repr(C)]
 #[derive(Clone, Copy)]
 struct Functions {
@@ -41,7 +42,7 @@ struct Functions {
     close: unsafe extern "C" fn(*mut c_void) -> c_int,
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 5] {
     [
         fopen as *const (),
@@ -53,7 +54,7 @@ pub(super) fn defined() -> [*const (); 5] {
 }
 
 unsafe extern "C" fn read_stream(cookie: *mut c_void, to: *mut c_char, size: size_t) -> ssize_t {
-    // SAFETY: the stream's own buffer.
+    // SAFETY: glibc passes a buffer of the stream, which is valid.
     unsafe { transfer::read(cookie.addr() as c_int, to.cast(), size) }
 }
 
@@ -62,7 +63,7 @@ unsafe extern "C" fn write_stream(
     from: *const c_char,
     size: size_t,
 ) -> ssize_t {
-    // SAFETY: the stream's own buffer. An error is 0 for glibc.
+    // SAFETY: glibc passes a buffer of the stream, which is valid. It expects 0 for an error.
     unsafe { transfer::write(cookie.addr() as c_int, from.cast(), size) }.max(0)
 }
 
@@ -71,7 +72,7 @@ unsafe extern "C" fn seek_stream(
     position: *mut libc::off64_t,
     whence: c_int,
 ) -> c_int {
-    // SAFETY: the stream gives a position, and takes the new one.
+    // SAFETY: glibc passes a pointer that is valid for reads and writes of a position.
     unsafe {
         match positions::lseek(cookie.addr() as c_int, position.read(), whence) {
             -1 => -1,
@@ -137,19 +138,19 @@ fn flags_of(mode: &[u8]) -> Option<c_int> {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     if mode.is_null() || unsafe { answered(libc::AT_FDCWD, path) }.is_none() {
         return forward!(FOPEN(path, mode));
     }
-    // SAFETY: the caller's string.
+    // SAFETY: the caller guarantees that `mode` is a C string.
     let Some(flags) = flags_of(unsafe { CStr::from_ptr(mode) }.to_bytes()) else {
         fail(libc::EINVAL);
         return ptr::null_mut();
     };
-    // SAFETY: the caller's path.
+    // SAFETY: the caller guarantees that the path is valid.
     match unsafe { openat(libc::AT_FDCWD, path, flags, 0o666) } {
         -1 => ptr::null_mut(),
         // SAFETY: a descriptor that was just opened, and the caller's mode.
@@ -159,28 +160,28 @@ pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen64(path: *const c_char, mode: *const c_char) -> *mut FILE {
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { fopen(path, mode) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fdopen(descriptor: c_int, mode: *const c_char) -> *mut FILE {
     if !is_simulated(descriptor) || mode.is_null() {
         return forward!(FDOPEN(descriptor, mode));
     }
-    // SAFETY: the caller's string.
+    // SAFETY: the caller guarantees that `mode` is a C string.
     unsafe { stream(descriptor, mode) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fileno(stream: *mut FILE) -> c_int {
     if HAS_STREAMS.load(Ordering::Relaxed) {
@@ -194,7 +195,7 @@ pub unsafe extern "C" fn fileno(stream: *mut FILE) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fileno_unlocked(stream: *mut FILE) -> c_int {
     // SAFETY: the caller's argument, as it came.

@@ -1,4 +1,5 @@
-//! Functions of the C library that make files with names of their own, and `remove`. They call the kernel within the library.
+//! Functions of the C library that create files with unique names, and `remove`. Inside the library
+//! they call the kernel directly.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;
@@ -18,10 +19,10 @@ static MKDTEMP: Real<unsafe extern "C" fn(*mut c_char) -> *mut c_char> = Real::n
 static TMPFILE: Real<unsafe extern "C" fn() -> *mut FILE> = Real::named(c"tmpfile64");
 static REMOVE: Real<unsafe extern "C" fn(*const c_char) -> c_int> = Real::named(c"remove");
 
-/// Names that are tried.
+/// Maximum number of names that are tried.
 const ATTEMPTS: u32 = 100;
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 9] {
     [
         mkstemp as *const (),
@@ -36,8 +37,8 @@ pub(super) fn defined() -> [*const (); 9] {
     ]
 }
 
-/// Replaces the `XXXXXX` before `suffix` bytes at the end of a template by letters from the seed, and calls `make` until it does
-/// not find the name taken.
+/// Replaces the `XXXXXX` before the last `suffix` bytes of a template by letters from the seed, and
+/// calls `make`. Repeats this while `make` finds that the name is taken.
 ///
 /// # Safety
 ///
@@ -47,11 +48,11 @@ unsafe fn with_new_name(
     suffix: c_int,
     make: impl Fn(*const c_char) -> c_int,
 ) -> c_int {
-    // SAFETY: the caller's.
+    // SAFETY: the caller meets the requirements of this call.
     let length = unsafe { CStr::from_ptr(template) }.to_bytes().len();
     let start = usize::try_from(suffix).ok().and_then(|suffix| length.checked_sub(suffix + 6));
     let Some(start) = start else { return fail(libc::EINVAL) };
-    // SAFETY: the range is in the string.
+    // SAFETY: the range is within the string.
     let letters = unsafe { &mut *template.add(start).cast::<[u8; 6]>() };
     if letters != b"XXXXXX" {
         return fail(libc::EINVAL);
@@ -77,64 +78,64 @@ unsafe fn make_file(template: *mut c_char, suffix: c_int, flags: c_int) -> c_int
         return forward!(MKSTEMPS(template, suffix, flags));
     }
     let flags = flags & !libc::O_ACCMODE | libc::O_RDWR | libc::O_CREAT | libc::O_EXCL;
-    // SAFETY: the caller's template, which becomes a path.
+    // SAFETY: the caller guarantees that the template is a C string, which is then the path.
     unsafe { with_new_name(template, suffix, |path| openat(libc::AT_FDCWD, path, flags, 0o600)) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkstemp(template: *mut c_char) -> c_int {
-    // SAFETY: the caller's argument.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { make_file(template, 0, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkstemp64(template: *mut c_char) -> c_int {
-    // SAFETY: the caller's argument.
+    // SAFETY: the caller guarantees that the argument is valid.
     unsafe { make_file(template, 0, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkostemp(template: *mut c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller's arguments.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { make_file(template, 0, flags) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkostemp64(template: *mut c_char, flags: c_int) -> c_int {
-    // SAFETY: the caller's arguments.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { make_file(template, 0, flags) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkstemps(template: *mut c_char, suffix: c_int) -> c_int {
-    // SAFETY: the caller's arguments.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { make_file(template, suffix, 0) }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mkdtemp(template: *mut c_char) -> *mut c_char {
     if template.is_null() || path_calls().is_none() {
         return forward!(MKDTEMP(template));
     }
-    // SAFETY: the caller's template, which becomes a path.
+    // SAFETY: the caller guarantees that the template is a C string, which is then the path.
     match unsafe { with_new_name(template, 0, |path| mkdir(path, 0o700)) } {
         0 => template,
         _ => ptr::null_mut(),
@@ -143,7 +144,7 @@ pub unsafe extern "C" fn mkdtemp(template: *mut c_char) -> *mut c_char {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tmpfile() -> *mut FILE {
     if path_calls().is_none() {
@@ -161,23 +162,23 @@ pub unsafe extern "C" fn tmpfile() -> *mut FILE {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn tmpfile64() -> *mut FILE {
-    // SAFETY: it has no preconditions.
+    // SAFETY: the function has no preconditions.
     unsafe { tmpfile() }
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn remove(path: *const c_char) -> c_int {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     if unsafe { answered(libc::AT_FDCWD, path) }.is_none() {
         return forward!(REMOVE(path));
     }
-    // SAFETY: the caller's path.
+    // SAFETY: the caller guarantees that the path is valid.
     unsafe {
         match unlink(path) {
             -1 if errno() == libc::EISDIR => rmdir(path),

@@ -1,5 +1,5 @@
-//! Calls on descriptors outside a run: the kernel answers calls on real descriptors, and calls on simulated ones fail.
-//! Also the table of system calls by number.
+//! Tests of calls on descriptors outside a run, where calls on real descriptors are forwarded and
+//! calls on simulated ones fail. Also tests of the table of system calls by number.
 
 use std::ffi::{c_int, c_long};
 use std::io::{Error, Read, Write};
@@ -11,7 +11,7 @@ use crate::interpose::system::FIRST_DESCRIPTOR;
 
 const SIMULATED: c_int = FIRST_DESCRIPTOR + 7;
 
-/// The error of a call that returned -1.
+/// Returns the error of a call that returned -1.
 #[track_caller]
 fn error(result: c_long) -> c_int {
     assert_eq!(result, -1);
@@ -86,7 +86,7 @@ fn poll_reports_simulated_descriptors_as_invalid_outside_a_run() {
     let file = io::stdin();
     let entry = |fd| libc::pollfd { fd, events: 0, revents: 7 };
     let mut entries = [entry(SIMULATED), entry(file.as_raw_fd()), entry(-1)];
-    // SAFETY: three entries.
+    // SAFETY: the array has three entries.
     let ready = unsafe { libc::poll(entries.as_mut_ptr(), 3, 0) };
     assert_eq!((ready, entries.map(|entry| entry.revents)), (1, [libc::POLLNVAL, 0, 0]));
 }

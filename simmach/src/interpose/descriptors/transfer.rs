@@ -1,7 +1,7 @@
 //! Functions of the C library that read and write through a descriptor, except those that take a message.
 //!
-//! The C library's functions that signal handlers use are found before `main`: in a handler, `dlsym` might wait for a lock
-//! that the interrupted thread holds.
+//! The C library's functions that signal handlers use are looked up before `main`. In a handler,
+//! `dlsym` might wait for a lock that the interrupted thread holds.
 
 use std::ffi::{c_int, c_void};
 
@@ -53,7 +53,7 @@ pub(in crate::interpose) fn find_all() {
     SEND.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 8] {
     [
         read as *const (),
@@ -69,7 +69,7 @@ pub(super) fn defined() -> [*const (); 8] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn read(descriptor: c_int, buffer: *mut c_void, length: size_t) -> ssize_t {
     if !is_simulated(descriptor) {
@@ -82,7 +82,8 @@ pub unsafe extern "C" fn read(descriptor: c_int, buffer: *mut c_void, length: si
 
 /// # Safety
 ///
-/// The same as for the C function. In addition, the buffers must not overlap in a run.
+/// The caller must meet the requirements of the C function. In addition, the buffers must not
+/// overlap in a run.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn readv(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
@@ -108,7 +109,7 @@ fn transfer_nothing(calls: &dyn SystemCalls, descriptor: c_int) -> Answer<usize>
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recv(
     descriptor: c_int,
@@ -119,13 +120,13 @@ pub unsafe extern "C" fn recv(
     if !is_simulated(descriptor) {
         return forward!(RECV(descriptor, buffer, length, flags));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { receive(descriptor, buffer, length, flags) }.map(|received| received.bytes).to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn recvfrom(
     descriptor: c_int,
@@ -142,7 +143,7 @@ pub unsafe extern "C" fn recvfrom(
     if let Err(error) = unsafe { socket_address::check_room(address, address_length) } {
         return Answer::<usize>::Err(error).to_c();
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     let received = unsafe { receive(descriptor, buffer, length, flags) };
     if let Ok(received) = &received {
         // SAFETY: as above.
@@ -153,7 +154,7 @@ pub unsafe extern "C" fn recvfrom(
 
 /// # Safety
 ///
-/// As [`recv`].
+/// The same as for [`recv`].
 unsafe fn receive(
     descriptor: c_int,
     buffer: *mut c_void,
@@ -168,7 +169,7 @@ unsafe fn receive(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn write(
     descriptor: c_int,
@@ -185,7 +186,7 @@ pub unsafe extern "C" fn write(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: c_int) -> ssize_t {
     if !is_simulated(descriptor) {
@@ -206,7 +207,7 @@ pub unsafe extern "C" fn writev(descriptor: c_int, vector: *const iovec, count: 
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn send(
     descriptor: c_int,
@@ -217,13 +218,13 @@ pub unsafe extern "C" fn send(
     if !is_simulated(descriptor) {
         return forward!(SEND(descriptor, buffer, length, flags));
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { transmit(descriptor, buffer, length, flags, Ok(None)) }.to_c()
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sendto(
     descriptor: c_int,
@@ -238,13 +239,13 @@ pub unsafe extern "C" fn sendto(
     }
     // SAFETY: the address of `address_length` bytes pointer is null or valid for reads, as guaranteed by the caller.
     let to = unsafe { socket_address::read_optional(address, address_length) };
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     unsafe { transmit(descriptor, buffer, length, flags, to) }.to_c()
 }
 
 /// # Safety
 ///
-/// As [`send`].
+/// The same as for [`send`].
 unsafe fn transmit(
     descriptor: c_int,
     buffer: *const c_void,

@@ -1,7 +1,7 @@
 //! Condition variables of the C library.
 //!
-//! A guest's thread waits in the run, without accessing the variable's memory. A signal therefore wakes both the threads
-//! that wait in the run and those that wait in the library.
+//! A guest's thread waits in the run, without accessing the variable's memory. A signal therefore
+//! wakes both threads that wait in the run and threads that wait in the library.
 
 use std::cell::Cell;
 use std::ffi::c_int;
@@ -28,7 +28,7 @@ type Clockwait = unsafe extern "C" fn(
 ) -> c_int;
 type Signal = unsafe extern "C" fn(*mut pthread_cond_t) -> c_int;
 
-/// A function that has an older version on x86-64, for another layout of condition variables.
+/// A function that has an older version on x86-64, for a different layout of condition variables.
 const fn current<F: Copy>(name: &'static std::ffi::CStr) -> Real<F> {
     if cfg!(target_arch = "x86_64") {
         Real::versioned(name, c"GLIBC_2.3.2")
@@ -39,7 +39,7 @@ const fn current<F: Copy>(name: &'static std::ffi::CStr) -> Real<F> {
 
 static WAIT: Real<Wait> = current(c"pthread_cond_wait");
 static TIMEDWAIT: Real<Timedwait> = current(c"pthread_cond_timedwait");
-/// Since glibc 2.30.
+/// Exists since glibc 2.30.
 static CLOCKWAIT: Real<Clockwait> = Real::named(c"pthread_cond_clockwait");
 static SIGNAL: Real<Signal> = current(c"pthread_cond_signal");
 static BROADCAST: Real<Signal> = current(c"pthread_cond_broadcast");
@@ -50,7 +50,7 @@ pub(super) fn find_all() {
     BROADCAST.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 5] {
     [
         pthread_cond_wait as *const (),
@@ -63,26 +63,26 @@ pub(super) fn defined() -> [*const (); 5] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_wait(
     cond: *mut pthread_cond_t,
     mutex: *mut pthread_mutex_t,
 ) -> c_int {
     if answers::is_here() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         if let Some(answer) = unsafe { wait_in_guest(cond, mutex, None) } {
             return answer;
         }
         if let Some(timed) = CLOCKWAIT.function()
-            // SAFETY: guaranteed by the caller, whose arguments are passed on.
+            // SAFETY: the caller guarantees that the arguments are valid.
             && let Some(answer) = unsafe { wait_in_run(timed, cond, mutex) }
         {
             return answer;
         }
     }
     match WAIT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(cond, mutex) },
         None => libc::ENOSYS,
     }
@@ -90,7 +90,7 @@ pub unsafe extern "C" fn pthread_cond_wait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_timedwait(
     cond: *mut pthread_cond_t,
@@ -100,13 +100,13 @@ pub unsafe extern "C" fn pthread_cond_timedwait(
     if answers::is_here() && !until.is_null() {
         // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         let deadline = Deadline::by_nearest_clock(unsafe { *until });
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         if let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) } {
             return answer;
         }
     }
     match TIMEDWAIT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(cond, mutex, until) },
         None => libc::ENOSYS,
     }
@@ -114,7 +114,7 @@ pub unsafe extern "C" fn pthread_cond_timedwait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_clockwait(
     cond: *mut pthread_cond_t,
@@ -126,13 +126,13 @@ pub unsafe extern "C" fn pthread_cond_clockwait(
         && !until.is_null()
         // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(clock, unsafe { *until })
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         && let Some(answer) = unsafe { wait_in_guest(cond, mutex, Some(deadline)) }
     {
         return answer;
     }
     match CLOCKWAIT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(cond, mutex, clock, until) },
         None => libc::ENOSYS,
     }
@@ -140,12 +140,12 @@ pub unsafe extern "C" fn pthread_cond_clockwait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int {
     waiting::wake(cond.addr(), 1);
     match SIGNAL.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(cond) },
         None => libc::ENOSYS,
     }
@@ -153,12 +153,12 @@ pub unsafe extern "C" fn pthread_cond_signal(cond: *mut pthread_cond_t) -> c_int
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_cond_broadcast(cond: *mut pthread_cond_t) -> c_int {
     waiting::wake(cond.addr(), usize::MAX);
     match BROADCAST.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(cond) },
         None => libc::ENOSYS,
     }

@@ -19,14 +19,14 @@ static ONCE: Real<unsafe extern "C-unwind" fn(*mut pthread_once_t, Initializer) 
 const IN_PROGRESS: c_int = 1;
 const DONE: c_int = 2;
 
-/// The function defined here.
+/// The function that this module defines.
 pub(super) fn defined() -> [*const (); 1] {
     [pthread_once as *const ()]
 }
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C-unwind" fn pthread_once(
     control: *mut pthread_once_t,
@@ -41,7 +41,7 @@ pub unsafe extern "C-unwind" fn pthread_once(
             waiting::wait_while(control.addr(), &mut { is_in_progress }, None);
         }
     }
-    // SAFETY: guaranteed by the caller, whose arguments are passed on.
+    // SAFETY: the caller guarantees that the arguments are valid.
     let answer = unsafe { real(control, initializer) };
     waiting::wake(control.addr(), usize::MAX);
     answer

@@ -13,7 +13,7 @@ use crate::interpose::{answers, deadlock};
 static TRYWAIT: Real<Call<sem_t>> = Real::named(c"sem_trywait");
 static WAIT: Real<Call<sem_t>> = Real::named(c"sem_wait");
 static TIMEDWAIT: Real<Timed<sem_t>> = Real::named(c"sem_timedwait");
-/// Since glibc 2.30.
+/// Exists since glibc 2.30.
 static CLOCKWAIT: Real<Clocked<sem_t>> = Real::named(c"sem_clockwait");
 static POST: Real<Call<sem_t>> = Real::named(c"sem_post");
 
@@ -23,7 +23,7 @@ pub(super) fn find_all() {
     POST.find();
 }
 
-/// The functions defined here.
+/// The functions that this module defines.
 pub(super) fn defined() -> [*const (); 4] {
     [
         sem_wait as *const (),
@@ -35,18 +35,19 @@ pub(super) fn defined() -> [*const (); 4] {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
     if answers::is_here() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         if let Some(answer) = unsafe { wait_in_run(semaphore, None) } {
             return answer;
         }
         let answer = TIMEDWAIT.function().and_then(|timed| {
             deadlock::wait(|time| {
                 let until = real_deadline(libc::CLOCK_REALTIME, time);
-                // SAFETY: guaranteed by the caller; the time outlives the call.
+                // SAFETY: the caller guarantees that the arguments are valid. The time outlives the
+                // call.
                 Some(unsafe { timed(semaphore, &raw const until) })
                     .filter(|answer| *answer != -1 || errno() != libc::ETIMEDOUT)
             })
@@ -56,7 +57,7 @@ pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
         }
     }
     match WAIT.function() {
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         Some(real) => unsafe { real(semaphore) },
         None => fail(libc::ENOSYS),
     }
@@ -64,20 +65,20 @@ pub unsafe extern "C" fn sem_wait(semaphore: *mut sem_t) -> c_int {
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_timedwait(semaphore: *mut sem_t, until: *const timespec) -> c_int {
     if answers::is_here()
         && !until.is_null()
         // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(libc::CLOCK_REALTIME, unsafe { *until })
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         && let Some(answer) = unsafe { wait_in_run(semaphore, Some(deadline)) }
     {
         return answer;
     }
     match TIMEDWAIT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(semaphore, until) },
         None => fail(libc::ENOSYS),
     }
@@ -85,7 +86,7 @@ pub unsafe extern "C" fn sem_timedwait(semaphore: *mut sem_t, until: *const time
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_clockwait(
     semaphore: *mut sem_t,
@@ -96,13 +97,13 @@ pub unsafe extern "C" fn sem_clockwait(
         && !until.is_null()
         // SAFETY: the time is not null, and valid for reads, as guaranteed by the caller.
         && let Some(deadline) = Deadline::by(clock, unsafe { *until })
-        // SAFETY: guaranteed by the caller, whose argument is passed on.
+        // SAFETY: the caller guarantees that the argument is valid.
         && let Some(answer) = unsafe { wait_in_run(semaphore, Some(deadline)) }
     {
         return answer;
     }
     match CLOCKWAIT.function() {
-        // SAFETY: guaranteed by the caller, whose arguments are passed on.
+        // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(semaphore, clock, until) },
         None => fail(libc::ENOSYS),
     }
@@ -110,11 +111,11 @@ pub unsafe extern "C" fn sem_clockwait(
 
 /// # Safety
 ///
-/// The same as for the C function.
+/// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn sem_post(semaphore: *mut sem_t) -> c_int {
     let Some(real) = POST.function() else { return fail(libc::ENOSYS) };
-    // SAFETY: guaranteed by the caller, whose argument is passed on.
+    // SAFETY: the caller guarantees that the argument is valid.
     let answer = unsafe { real(semaphore) };
     waiting::wake(semaphore.addr(), 1);
     answer
@@ -124,12 +125,12 @@ pub unsafe extern "C" fn sem_post(semaphore: *mut sem_t) -> c_int {
 ///
 /// # Safety
 ///
-/// `semaphore` must point to an initialised semaphore.
+/// `semaphore` must point to an initialized semaphore.
 unsafe fn wait_in_run(semaphore: *mut sem_t, deadline: Option<Deadline>) -> Option<c_int> {
     let attempt = TRYWAIT.function()?;
     let mut answer = 0;
     let mut is_busy = || {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         answer = unsafe { attempt(semaphore) };
         answer == -1 && errno() == libc::EAGAIN
     };

@@ -1,8 +1,8 @@
 //! Waits of a guest's threads for locks of the C library.
 //!
-//! The C library manages the memory of a lock. A thread tries to take the lock, and waits in the run if it cannot. The
-//! functions that release a lock wake the threads that wait for its address. If nothing waits, this costs a load and a
-//! branch.
+//! The C library manages the memory of a lock. A thread tries to take the lock, and waits in the
+//! run if it cannot. The functions that release a lock wake the threads that wait for the lock's
+//! address. If no thread waits, this costs a load and a branch.
 
 use std::cell::RefCell;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,10 +14,10 @@ use crate::interpose::answers::{self, ClockKind};
 use crate::interpose::linux::{kind_of, to_duration};
 use crate::interpose::system::{self, Answer, Errno, SystemCalls};
 
-/// Number of threads of this process that wait here.
+/// Number of threads of this process that currently wait in a run.
 static WAITING: AtomicUsize = AtomicUsize::new(0);
 
-/// When a wait ends without a wake.
+/// The time at which a wait ends without a wake.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Deadline {
     clock: ClockKind,
@@ -30,8 +30,8 @@ impl Deadline {
         kind_of(clock).map(|clock| Self { clock, at: to_duration(at) })
     }
 
-    /// Creates a deadline by a clock that only the waited-for object knows: the clock whose reading is nearer to `at`. A
-    /// run's clocks are decades apart.
+    /// Creates a deadline by a clock that only the waited-for object knows. Chooses the clock whose
+    /// reading is nearer to `at`; a run's clocks are decades apart.
     pub(super) fn by_nearest_clock(at: timespec) -> Self {
         let at = to_duration(at);
         let distance = |clock| answers::peek_clock(clock).abs_diff(at);

@@ -4,7 +4,7 @@ use std::ffi::c_int;
 use std::iter;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-/// Flags that are accepted. Flags for internationalised names have no effect.
+/// Accepted flags. Flags for internationalized names have no effect.
 const KNOWN_FLAGS: c_int = libc::AI_PASSIVE
     | libc::AI_CANONNAME
     | libc::AI_NUMERICHOST
@@ -13,13 +13,13 @@ const KNOWN_FLAGS: c_int = libc::AI_PASSIVE
     | libc::AI_ADDRCONFIG
     | libc::AI_NUMERICSERV
     | IDN_FLAGS;
-/// `AI_IDN`, `AI_CANONIDN` and two flags that are deprecated.
+/// `AI_IDN`, `AI_CANONIDN` and two deprecated flags.
 const IDN_FLAGS: c_int = 0x0040 | 0x0080 | 0x0100 | 0x0200;
 
-/// The host has no address of the family.
+/// The error for a host that has no address of the family.
 const EAI_ADDRFAMILY: c_int = -9;
 
-/// Well-known services: name, port, and whether TCP and UDP have it.
+/// Well-known services: the name, the port, and whether TCP and UDP use the port.
 const SERVICES: [(&str, u16, bool, bool); 16] = [
     ("amqp", 5672, true, false),
     ("domain", 53, true, true),

@@ -1,4 +1,5 @@
-//! Lists of a run are compared with those of the C library, which knows numeric hosts without asking anybody.
+//! Compares the lists that a run returns with those of the C library, which parses numeric hosts
+//! without a name server.
 
 use std::ffi::{CString, c_int};
 use std::ptr;
@@ -18,11 +19,11 @@ struct Entry {
 
 /// # Safety
 ///
-/// `next` is a list.
+/// `next` must be a list.
 unsafe fn entries(mut next: *const addrinfo) -> Vec<Entry> {
     let mut all = Vec::new();
     while !next.is_null() {
-        // SAFETY: guaranteed by the caller.
+        // SAFETY: the caller meets the requirements of this call.
         unsafe {
             let info = &*next;
             let address = std::slice::from_raw_parts(info.ai_addr.cast(), info.ai_addrlen as usize);

@@ -6,7 +6,7 @@ use std::io::{IoSlice, IoSliceMut};
 use crate::interpose::answers;
 use crate::interpose::system::{Answer, SystemCalls, creation_calls};
 
-/// A path, and the folder where it begins if it is relative: a descriptor, or `AT_FDCWD`.
+/// A path, and the folder in which a relative path begins: a descriptor, or `AT_FDCWD`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct PathAt<'a> {
     pub(crate) folder: c_int,
@@ -16,9 +16,9 @@ pub(crate) struct PathAt<'a> {
 /// The answer to a call on a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Routed<T> {
-    /// The machine's disk has answered it.
+    /// The machine's disk has answered the call.
     Done(T),
-    /// The path leads to this file of the host, which is to be read there.
+    /// The path leads to this file of the host. The caller reads the file there.
     Host(CString),
 }
 
@@ -34,7 +34,7 @@ pub(crate) enum NodeType {
     Anonymous,
 }
 
-/// What `stat` tells. Times are in nanoseconds since 1970.
+/// The result of `stat`. Times are in nanoseconds since 1970.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Status {
     pub(crate) device: u64,
