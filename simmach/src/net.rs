@@ -17,12 +17,13 @@
 //! | `tos`, `set_tos` | deprecated in tokio: use `tos_v4` and `set_tos_v4` |
 //! | `Interest` and `Ready` for errors and priority | there is no urgent data, and an error makes a socket readable and writable |
 //!
-//! The poll functions that take a `ReadBuf` need the feature `tokio-io`. Time to live and traffic class are stored but
-//! have no effect in a run, which has no routers. Dropping a simulated stream never blocks, whatever
-//! [`TcpStream::set_linger`] says.
+//! The poll functions that take a `ReadBuf` need the feature `tokio-io`. Time to live and traffic
+//! class are stored, but have no effect in a run, which has no routers. Dropping a simulated stream
+//! never blocks, even if [`TcpStream::set_linger`] was called.
 //!
-//! The simulated network is in `simulated`, whose modules state at their beginning what they model. Not modelled: selective
-//! acknowledgements (SACK), congestion control, multicast, ICMP except for closed ports, and the duration of name lookups.
+//! The simulated network is in `simulated`. The documentation of each module there says what the
+//! module models. These are not modelled: selective acknowledgements (SACK), congestion control,
+//! multicast, ICMP except for closed ports, and the duration of name lookups.
 
 mod handles;
 pub(crate) mod lookup;

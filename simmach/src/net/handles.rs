@@ -1,5 +1,5 @@
-//! Public socket types. Each is an enum of a simulated socket and a tokio socket. The place of creation, in a run or
-//! outside, decides between the two.
+//! Public socket types. Each type is an enum of a simulated socket and a tokio socket. A socket
+//! that is created in a run is simulated.
 
 #[macro_use]
 mod shared;

@@ -1,9 +1,10 @@
-//! Name lookup: `lookup_host`, and every function that takes an address.
+//! Name lookup: `lookup_host`, which every function that takes an address uses too.
 //!
-//! In a run, the name of every machine is known on all machines. It resolves to the machine's IPv4 address, followed by
-//! its IPv6 address if the topology is dual-stack. `localhost` is the machine itself. A name may end with a dot. A
-//! lookup takes no time, and succeeds for machines that are down. Not modelled: name servers, aliases. Outside a run
-//! the operating system resolves names.
+//! In a run, every machine can look up the names of all machines. A name resolves to the machine's
+//! IPv4 address, followed by its IPv6 address if the topology is dual-stack. `localhost` is the
+//! machine itself. A name may end with a dot. A lookup takes no time, and succeeds for machines
+//! that are down. Name servers and aliases are not modelled. Outside a run, the operating system
+//! resolves names.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
@@ -18,8 +19,8 @@ use crate::net::target::Target;
 ///
 /// # Errors
 ///
-/// If no machine has the name, or if called outside a run. With the feature `real`, outside a run, the operating
-/// system's errors.
+/// If no machine has the name, or if called outside a run. With the feature `real`, a call outside
+/// a run returns the operating system's errors.
 pub async fn lookup_host<T: ToSocketAddrs>(
     host: T,
 ) -> io::Result<impl Iterator<Item = SocketAddr>> {

@@ -1,4 +1,5 @@
-//! Operations on the tokio sockets inside the handles, through a shared reference, which tokio's traits do not support.
+//! Operations on the tokio sockets inside the handles. They take a shared reference, which tokio's
+//! traits do not support.
 
 use std::io::{self, IoSlice};
 use std::net::{Shutdown, SocketAddr};
@@ -10,7 +11,7 @@ use tokio::net::TcpStream;
 
 use crate::net::target::Target;
 
-/// Resolves `target` by the operating system.
+/// Resolves `target` with the operating system.
 pub(crate) async fn addresses(target: Target<'static>) -> io::Result<Vec<SocketAddr>> {
     match target {
         Target::Addresses(addresses) => Ok(addresses),

@@ -1,4 +1,5 @@
-//! Test rig of this layer: three hosts in two zones, code that runs on them, and what the run returned.
+//! The test rig of this layer: three hosts in two zones, code that runs on the hosts, and the
+//! result of the run.
 
 use std::cell::RefCell;
 use std::future::Future;
@@ -26,13 +27,14 @@ pub(super) struct Cluster {
     pub(super) links: Vec<Link>,
 }
 
-/// What a run returned.
+/// The result of a run.
 pub(super) struct RunResult {
     pub(super) ran: Ran,
     pub(super) stats: NetStats,
 }
 
-/// More polls than any test needs. A test whose packets never stop reaches this limit before it fills the memory.
+/// Limits with more polls than any test needs. A test whose packets never stop reaches this limit
+/// before it fills the memory.
 const LIMITS: Limits = Limits { polls: 200_000, ..rig::LIMITS };
 
 pub(super) const A: MachineId = MachineId(0);

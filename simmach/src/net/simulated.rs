@@ -1,5 +1,6 @@
-//! The simulated network, in layers: the handles of processes (`sockets`), the kernels of all machines (`kernel`), the
-//! links between machines (`link`), and one TCP connection as a state machine (`tcp`). Imports go down this list only.
+//! The simulated network, in layers: the handles of processes (`sockets`), the kernels of all
+//! machines (`kernel`), the links between machines (`link`), and one TCP connection as a state
+//! machine (`tcp`). A layer imports only from layers that follow it in this list.
 
 pub(crate) mod address;
 pub(crate) mod kernel;

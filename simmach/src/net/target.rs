@@ -1,4 +1,4 @@
-//! The argument of a function that takes an address, before it is resolved.
+//! The argument of functions that take an address, before it is resolved.
 
 use std::borrow::Cow;
 use std::net::SocketAddr;

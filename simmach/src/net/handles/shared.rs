@@ -33,7 +33,8 @@ macro_rules! readiness {
                 either!(Inner of &self.0, socket => socket.writable().await)
             }
 
-            /// Waits until the socket is ready for at least one part of `interest`, and returns which.
+            /// Waits until the socket is ready for at least one part of `interest`, and returns its
+            /// readiness.
             ///
             /// # Errors
             ///

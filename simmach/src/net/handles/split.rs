@@ -25,8 +25,8 @@ pub struct WriteHalf<'a>(&'a TcpStream);
 #[derive(Debug)]
 pub struct OwnedReadHalf(Arc<TcpStream>);
 
-/// Owned write half of a [`TcpStream`], created by [`TcpStream::into_split`]. Dropping it shuts down the write
-/// direction.
+/// Owned write half of a [`TcpStream`], created by [`TcpStream::into_split`]. Dropping the half
+/// shuts down the write direction.
 #[derive(Debug)]
 pub struct OwnedWriteHalf {
     stream: Arc<TcpStream>,

@@ -13,7 +13,7 @@ use crate::net::simulated::sockets::{self, IpLevel as _};
 
 /// A listening TCP socket: `tokio::net::TcpListener`, simulated in a run.
 ///
-/// Dropping it frees its port and resets connections that have not been accepted.
+/// Dropping the listener frees its port and resets connections that have not been accepted.
 pub struct TcpListener(Inner);
 
 enum Inner {

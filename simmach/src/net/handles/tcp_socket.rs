@@ -8,7 +8,8 @@ use crate::net::handles::{TcpListener, TcpStream};
 #[cfg(feature = "sim")]
 use crate::net::simulated::sockets::{self, IpLevel as _};
 
-/// A TCP socket before it connects or listens, for setting options: `tokio::net::TcpSocket`, simulated in a run.
+/// A TCP socket before it connects or listens, used to set options: `tokio::net::TcpSocket`,
+/// simulated in a run.
 ///
 /// Not modelled: `SO_REUSEPORT` and binding to a device.
 pub struct TcpSocket(Inner);
@@ -33,7 +34,7 @@ impl TcpSocket {
         }
     }
 
-    /// Creates an IPv6 socket. If it listens on `::`, it accepts IPv4 connections too.
+    /// Creates an IPv6 socket. If the socket listens on `::`, it accepts IPv4 connections too.
     ///
     /// # Errors
     ///

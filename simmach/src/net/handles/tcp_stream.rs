@@ -17,9 +17,10 @@ use crate::net::{Interest, Ready, ToSocketAddrs};
 
 /// A TCP connection: `tokio::net::TcpStream`, simulated in a run.
 ///
-/// It implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the feature `tokio-io`. Dropping
-/// it closes the connection: data that was written is still sent, followed by a FIN. If received data was not read, the
-/// connection is reset instead.
+/// A stream implements `AsyncRead` and `AsyncWrite` of `futures::io`, and those of tokio with the
+/// feature `tokio-io`. Dropping the stream closes the connection: data that was written is still
+/// sent, followed by a FIN. If the process has not read all received data, the connection is reset
+/// instead.
 pub struct TcpStream(Inner);
 
 enum Inner {
@@ -228,7 +229,7 @@ impl TcpStream {
         Self(Inner::Real(stream))
     }
 
-    /// Reads into a buffer that need not be initialised.
+    /// Reads into a buffer that need not be initialized.
     #[cfg(feature = "tokio-io")]
     pub(super) fn poll_read_buf(
         &self,

@@ -34,7 +34,8 @@ macro_rules! impl_read {
     )*};
 }
 
-/// The methods that both `AsyncWrite` traits have. `$end` is the name of the method that shuts down.
+/// The methods that both `AsyncWrite` traits have. `$end` is the name of the trait's method for
+/// shutting down.
 macro_rules! write_methods {
     ($end:ident) => {
         fn poll_write(

@@ -1,9 +1,10 @@
 //! IP addresses of machines.
 //!
-//! Machine n has the IPv4 address `10.a.b.c`, whose last byte is never 0 or 255, the IPv6 address `fd00::n`, and
-//! loopback. The simulation stores an address as the machine's index and a [`Net`], so routing needs no lookup. An IPv6
-//! socket that accepts IPv4 shows mapped addresses (`::ffff:10.0.0.1`). Not modelled: several addresses of one kind,
-//! scopes, the rest of 127.0.0.0/8.
+//! Machine n has an IPv4 address `10.a.b.c`, an IPv6 address `fd00::n`, and loopback. The last byte
+//! of the IPv4 address is never 0 or 255. The simulation stores an address as the machine's index
+//! and a [`Net`], so routing needs no lookup. An IPv6 socket that accepts IPv4 shows mapped
+//! addresses (`::ffff:10.0.0.1`). Several addresses of one kind, scopes, and the rest of
+//! 127.0.0.0/8 are not modelled.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

@@ -1,8 +1,9 @@
 //! The kernels of all machines of a run: sockets, ports and listeners.
 //!
-//! Each run has one [`Kernel`] on its thread, which holds the state of all machines. Handles reach it by
-//! [`with_own_kernel`]. It sends packets by its [`Wire`], whose timers call it when packets arrive. A socket stores its
-//! path and its peer's slot, so that segments need no lookup by name or address.
+//! Each run has one [`Kernel`] on its thread, which contains the state of all machines. Handles
+//! access the kernel through [`with_own_kernel`]. The kernel sends packets through its [`Wire`],
+//! whose timers call the kernel when packets arrive. A socket stores its path and its peer's slot,
+//! so that segments need no lookup by name or address.
 
 mod arrival;
 mod audit;

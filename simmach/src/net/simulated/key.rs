@@ -1,6 +1,7 @@
 //! Keys of sockets in the kernel.
 
-/// Names a socket in the kernel. A stale key is harmless: the serial number is unique in a run.
+/// Identifies a socket in the kernel. A stale key finds no socket, since the serial number is
+/// unique in a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct SocketKey {
     pub(crate) slot: u32,

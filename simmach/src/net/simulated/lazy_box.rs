@@ -1,8 +1,9 @@
-//! A box that is allocated when it is first used.
+//! A box that is allocated on first use.
 //!
-//! For parts that most sockets do not need. An empty box takes 8 bytes, so that a socket covers fewer cache lines.
+//! It contains the parts of a socket that most sockets do not need. An empty box takes 8 bytes, so
+//! a socket occupies fewer cache lines.
 
-/// A value that is created by `Default` when it is first needed.
+/// A value that is created with `Default` on first use.
 #[derive(Default)]
 pub(crate) struct LazyBox<T>(Option<Box<T>>);
 

@@ -1,4 +1,5 @@
-//! What happens to packets between machines: links and their profiles, partitions, packet filters, captures.
+//! What happens to packets between machines: links with their profiles, partitions, packet filters
+//! and captures.
 
 pub(crate) mod filter;
 pub(crate) mod latency;

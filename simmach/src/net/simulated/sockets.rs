@@ -1,5 +1,5 @@
-//! The handles of a run, which consist of numbers that name a socket in the kernel. The methods are documented in `handles`,
-//! where users see them.
+//! The simulated sockets that processes hold. A handle consists of numbers that identify a socket
+//! in the kernel. The methods are documented in `handles`, where users see them.
 
 mod ip_level;
 mod listener;

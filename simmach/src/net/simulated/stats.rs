@@ -1,14 +1,14 @@
-//! Counters of the network of one run.
+//! Counters of one run's network.
 
 use serde::{Deserialize, Serialize};
 
-/// Counters of the network of one run.
+/// Counters of one run's network.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub(crate) struct NetStats {
     /// Sockets that were opened: listeners, connects, accepted connections, UDP sockets.
     pub sockets: u64,
-    /// Packets that were sent. Segments that travel as one packet are counted one by one.
+    /// Packets that were sent. Segments that travel as one packet are counted separately.
     pub sent: u64,
     /// Packets that arrived.
     pub delivered: u64,
@@ -20,7 +20,7 @@ pub(crate) struct NetStats {
     pub dropped: u64,
     /// Packets that were duplicated.
     pub duplicated: u64,
-    /// Packets that arrived after one that was sent later in the same flow (RFC 4737).
+    /// Packets that arrived after a packet that was sent later in the same flow (RFC 4737).
     pub reordered: u64,
     /// Retransmitted segments.
     pub retransmissions: u64,
@@ -32,7 +32,7 @@ pub(crate) struct NetStats {
     pub resets: u64,
     /// Connects that were refused.
     pub refused: u64,
-    /// Connects, and established connections, that timed out.
+    /// Connects and established connections that timed out.
     pub timed_out: u64,
     /// Bytes of payload delivered to sockets.
     pub bytes: u64,

@@ -1,14 +1,18 @@
-//! One end of a TCP connection as a state machine. Calls, segments and times go in; segments, events and the next
-//! deadline come out. It does not know the engine, machines or links.
+//! One end of a TCP connection as a state machine. Calls, segments and times go in; segments,
+//! events and the next deadline come out. The state machine does not know the engine, machines or
+//! links.
 //!
-//! Modelled: the states and transitions of RFC 9293; retransmission timeouts (RFC 6298); delayed and piggybacked
-//! acknowledgements; Nagle's algorithm with Minshall's modification, as on Linux; window scaling, back-pressure and
-//! zero-window probes; fast retransmit with NewReno's partial acknowledgements (RFC 6582); the checks of RST and SYN of
-//! RFC 5961; orphans, TIME-WAIT, keep-alive; `SO_LINGER` 0. Not modelled: congestion control (a sender fills the
-//! window), SACK, timestamps, urgent data, fast open, path MTU discovery.
+//! These are modelled: the states and transitions of RFC 9293; retransmission timeouts (RFC 6298);
+//! delayed and piggybacked acknowledgements; Nagle's algorithm with Minshall's modification, as on
+//! Linux; window scaling, back-pressure and zero-window probes; fast retransmit with NewReno's
+//! partial acknowledgements (RFC 6582); the checks of RST and SYN of RFC 5961; orphans, TIME-WAIT
+//! and keep-alive; `SO_LINGER` 0.
 //!
-//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`, `rttvar`, `rto`. `rcv_wup`
-//! and `snd_sml` are names from Linux, `rcv_adv` is from BSD.
+//! These are not modelled: congestion control (a sender fills the window), SACK, timestamps, urgent
+//! data, fast open, path MTU discovery.
+//!
+//! Variables have the names of RFC 9293 and RFC 6298: `snd_una`, `snd_nxt`, `rcv_nxt`, `srtt`,
+//! `rttvar`, `rto`. The names `rcv_wup` and `snd_sml` come from Linux, and `rcv_adv` from BSD.
 
 pub(crate) mod buffers;
 mod close;
@@ -34,7 +38,7 @@ use crate::net::simulated::tcp::payload::{Arena, Payload};
 use crate::net::simulated::tcp::rtt::RttEstimator;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 
-/// States of RFC 9293. LISTEN is not among them: it belongs to a listener.
+/// States of RFC 9293. LISTEN is missing, since it is a state of listeners.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum State {
     SynSent,

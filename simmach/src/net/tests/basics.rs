@@ -1,4 +1,4 @@
-//! Opening, transferring, closing.
+//! Tests of opening a connection, transferring data, and closing.
 
 use std::io::ErrorKind;
 

@@ -1,4 +1,4 @@
-//! Ports, addresses, names, listeners.
+//! Tests of ports, addresses, names and listeners.
 
 use std::io::ErrorKind;
 

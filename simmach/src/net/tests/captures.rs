@@ -1,4 +1,4 @@
-//! Captures can be read back, have correct checksums and contain every packet.
+//! Tests that captures can be read back, have correct checksums, and contain every packet.
 
 use std::process::{Command, Stdio};
 
@@ -14,7 +14,7 @@ use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
 use crate::net::{NetworkProfile, TcpStream, UdpSocket};
 
-/// The capture of a run in which a is a client of c.
+/// The capture of a run in which `a` is a client of `c`.
 fn captured_of(link: NetworkProfile, seed: u64, address: &'static str) -> Vec<u8> {
     let out = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let kept = std::sync::Arc::clone(&out);

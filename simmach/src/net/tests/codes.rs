@@ -1,4 +1,4 @@
-//! Errors have Linux's codes.
+//! Tests that errors have Linux's codes.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use crate::net::tests::basics::echo;
 use crate::net::tests::streams::pair;
 use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpSocket, TcpStream, UdpSocket};
 
-/// The code of an error. Its kind and text are std's for this code.
+/// Returns the code of an error, and checks that std gives this code the same kind and text.
 fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
     let error = result.expect_err("an error");
     let code = error.raw_os_error().unwrap_or_else(|| panic!("{error:?} has no code"));

@@ -1,4 +1,4 @@
-//! UDP.
+//! Tests of UDP sockets.
 
 use std::io::ErrorKind;
 

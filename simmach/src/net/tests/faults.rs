@@ -1,4 +1,5 @@
-//! Partitions, power loss, killed processes, missing routes: what a peer observes, and when.
+//! Tests of partitions, power loss, killed processes and missing routes: what a peer observes, and
+//! when.
 
 use std::io::{self, ErrorKind};
 use std::sync::Arc;

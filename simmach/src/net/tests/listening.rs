@@ -1,4 +1,4 @@
-//! States on the listener's side of an opening connection, as the socket table shows them.
+//! Tests of a listener's states while a connection is opened, as the socket table shows them.
 
 use crate::net::control::{filter_packets, sockets};
 use crate::net::rig::{A, C, Cluster, on, sleep};

@@ -1,4 +1,4 @@
-//! Open streams: order, halves, ends, back-pressure.
+//! Tests of open streams: order, halves, ends and back-pressure.
 
 use std::io::ErrorKind;
 
@@ -10,7 +10,7 @@ use crate::net::rig::{A, C, Cluster, ms, now, on, shared, sleep};
 use crate::net::tests::basics::echo;
 use crate::net::{NetworkProfile, TcpConfig, TcpListener, TcpStream};
 
-/// Both ends of a connection from a to c.
+/// Returns both ends of a connection from `a` to `c`.
 pub(super) async fn pair() -> (TcpStream, TcpStream) {
     let accepted = on(C, 2, async {
         let listener = TcpListener::bind("0.0.0.0:443").await.expect("a free port");

@@ -1,4 +1,4 @@
-//! Traits of the handles.
+//! Tests that the handles implement the expected traits.
 
 use crate::net::tcp::{OwnedReadHalf, OwnedWriteHalf, ReadHalf, WriteHalf};
 use crate::net::{TcpListener, TcpSocket, TcpStream, UdpSocket, lookup_host};

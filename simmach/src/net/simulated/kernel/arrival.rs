@@ -1,4 +1,4 @@
-//! Arriving packets, and resets for segments without a connection.
+//! Handles arriving packets, and sends resets for segments without a connection.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::kernel::{Kernel, with_kernel};
@@ -7,7 +7,7 @@ use crate::net::simulated::link::packet::{Body, Packet};
 use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::tcp::segment::Segment;
 
-/// Called by the timer of a packet's arrival.
+/// Handles the arrival of a packet. The packet's timer calls this.
 pub(super) fn arrive(slot: u64, count: u64) {
     with_kernel(|kernel| kernel.on_arrival(slot as u32, count));
 }
@@ -33,7 +33,7 @@ impl Kernel {
         }
     }
 
-    /// Sends a reset in answer to a segment that no socket receives.
+    /// Sends a reset in response to a segment that no socket receives.
     pub(super) fn send_reset_for(
         &mut self,
         path: PathIndex,

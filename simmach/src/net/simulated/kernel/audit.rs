@@ -1,7 +1,8 @@
-//! Consistency checks: ports, tables and timers match the sockets and packets that exist, and every connection without
-//! a process ends by itself.
+//! Consistency checks of a network. Ports, tables and timers must match the existing sockets and
+//! packets, and every connection without a process must end by itself.
 //!
-//! They run when a network ends, in builds with debug assertions, so every test detects leaks.
+//! The checks run when a network ends, in builds with debug assertions, so that every test detects
+//! leaks.
 
 use std::collections::BTreeMap;
 

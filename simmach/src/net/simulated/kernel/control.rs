@@ -1,4 +1,5 @@
-//! Operations of the layers above on the network: power, ends of processes, partitions, profiles, filters, captures.
+//! Operations on the network for the layers above: power, ends of processes, partitions, profiles,
+//! filters, captures.
 
 use std::net::SocketAddr;
 
@@ -37,7 +38,8 @@ pub(crate) fn erase_machine(machine: MachineId) {
 
 /// Partitions the paths from `from` to `to`: packets sent in this direction from now on are dropped.
 ///
-/// Each `owner` has its own partitions. A path that two owners have partitioned is open again when both have healed it.
+/// Each `owner` has its own partitions. A path that two owners have partitioned is open again when
+/// both have healed their partitions.
 pub(crate) fn partition(owner: Option<u64>, from: &[MachineId], to: &[MachineId]) {
     let (from, to) = (numbers(from), numbers(to));
     with_kernel(|kernel| kernel.wire.links.partition(owner, &from, &to, true));

@@ -1,7 +1,8 @@
 //! UDP sockets.
 //!
-//! Modelled: bind, connect, a bounded receive queue that drops what does not fit, ICMP port unreachable on connected
-//! sockets, broadcast to a zone (255.255.255.255). Not modelled: multicast, connecting to a broadcast address.
+//! These are modelled: bind, connect, a bounded receive queue that drops datagrams that do not fit,
+//! ICMP port unreachable on connected sockets, and broadcast to a zone (255.255.255.255). These are
+//! not modelled: multicast, and connecting to a broadcast address.
 
 use std::collections::VecDeque;
 use std::io;
@@ -24,9 +25,9 @@ use crate::net::{Interest, Ready};
 
 /// Capacity of the receive queue in bytes: Linux's default (`net.core.rmem_default`).
 const RECEIVE_QUEUE: usize = 212_992;
-/// Approximate overhead that Linux counts for each queued datagram.
+/// Approximate overhead in bytes that Linux counts for each queued datagram.
 const DATAGRAM_OVERHEAD: usize = 256;
-/// Maximum payload of an IPv4 datagram.
+/// Maximum payload of an IPv4 datagram in bytes.
 const MAX_DATAGRAM: usize = 65_507;
 
 /// Options of a UDP socket that are set before it is bound.

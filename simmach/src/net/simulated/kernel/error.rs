@@ -1,5 +1,6 @@
-//! Errors with the codes that Linux returns, and therefore their kinds and texts. Such an error has no room for the call and
-//! its peer; `kernel::failed_calls` records these for the report.
+//! Errors of network calls. They have the codes that Linux returns, and therefore the same kinds
+//! and texts. An error with a code cannot store the call and its peer, so `kernel::failed_calls`
+//! records these for the report.
 
 use std::io;
 

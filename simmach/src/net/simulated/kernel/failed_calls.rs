@@ -1,4 +1,5 @@
-//! Errors of calls, recorded with the call and its peer, for the report of a run that fails because of them.
+//! Records failed calls with their peers, for the report of a run that fails because of such an
+//! error.
 
 use std::io;
 use std::net::SocketAddr;
@@ -17,7 +18,8 @@ impl Kernel {
         error
     }
 
-    /// Records and returns the error of a connection. `what` is the call, and `peer` the remote end.
+    /// Records and returns the error of a connection. `what` names the call, and `peer` is the
+    /// remote end.
     #[cold]
     pub(crate) fn connection_error(
         &self,

@@ -1,8 +1,8 @@
-//! Ports and connections of one machine.
+//! The ports and connections of one machine.
 //!
-//! Modelled: a port is in use as long as any socket has it, TIME-WAIT included; ephemeral ports are assigned in order.
-//! A listener can bind a port that connections still use (`SO_REUSEADDR`, which tokio sets), but not one that another
-//! listener has for the same address.
+//! A port is in use as long as any socket has it, including sockets in TIME-WAIT. Ephemeral ports
+//! are assigned in order. A listener can bind a port that connections still use (`SO_REUSEADDR`,
+//! which tokio sets), but not a port that another listener has for the same address.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -17,12 +17,13 @@ use crate::net::simulated::tcp::config::TcpConfig;
 pub(crate) struct Host {
     /// Hash of the machine's name, for draws. It does not change when other machines are added.
     pub(crate) name_hash: u64,
-    /// The machine's own TCP parameters, if it has any.
+    /// The machine's own TCP parameters; `None` if it uses those of the run.
     pub(crate) config: Option<Rc<TcpConfig>>,
-    /// Number of processes that have ended here. Connects outside of steps are counted anew in each epoch.
+    /// Number of processes that have ended here. Connects outside of steps are numbered from the
+    /// start of each epoch.
     epoch: u32,
     connects: BTreeMap<Endpoint, u32>,
-    /// Connects in steps of the test, by the word of the step.
+    /// Number of connects in steps of the test, by the word of the step and the peer.
     connects_in_steps: BTreeMap<(u64, Endpoint), u64>,
     /// Connections by their local port and their peer.
     pub(crate) connections: BTreeMap<(u16, Endpoint), SocketKey>,

@@ -1,8 +1,9 @@
-//! TCP sockets up to their connection: creating, binding, listening, connecting.
+//! TCP sockets until they are connected: creating, binding, listening and connecting.
 //!
-//! Modelled, as on Linux: a port is shared by sockets that all set `SO_REUSEADDR`, as long as none of them listens.
-//! tokio sets it in [`TcpListener::bind`](crate::net::TcpListener::bind), and accepted connections inherit it. A
-//! connection that was opened without it does not share its port.
+//! As on Linux, sockets share a port if all of them set `SO_REUSEADDR`, as long as none of them
+//! listens. tokio sets this option in [`TcpListener::bind`](crate::net::TcpListener::bind), and
+//! accepted connections inherit it. A connection that was opened without this option does not share
+//! its port.
 
 use std::collections::VecDeque;
 use std::io;

@@ -1,4 +1,4 @@
-//! TCP connections: arriving segments and timers. Calls of handles are in `streams`.
+//! Arriving segments and timers of TCP connections. Calls of handles are in `streams`.
 
 use crate::engine::draws::address::Address;
 use crate::engine::time::timer_info::TimerInfo;
@@ -15,9 +15,9 @@ use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{Connection, Events, State};
 
-/// Maximum segment size on loopback.
+/// Maximum segment size on loopback in bytes.
 const LOOPBACK_MSS: u16 = 65_495;
-/// Length of IPv4 and TCP headers without options.
+/// Length of IPv4 and TCP headers without options, in bytes.
 const TCP_HEADERS: u16 = 40;
 
 impl Kernel {

@@ -1,4 +1,4 @@
-//! Kernel state of sockets.
+//! The kernel's state of sockets.
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -28,18 +28,18 @@ pub(crate) enum Holder {
     /// No handle: the kernel finishes closing.
     Kernel,
 }
-/// A TCP connection. Aligned to a cache line: with thousands of sockets, its cache misses are the main cost of an
-/// event.
+/// A TCP connection. It is aligned to a cache line: with thousands of sockets, cache misses on this
+/// struct are the main cost of an event.
 #[repr(align(64))]
 pub(crate) struct Socket {
     pub(crate) serial: u32,
     pub(crate) holder: Holder,
     pub(crate) local: Endpoint,
     pub(crate) remote: Endpoint,
-    /// Identifies connection and direction in draws and in the trace.
+    /// Identifies the connection and the direction, in draws and in the trace.
     pub(crate) flow: u64,
     pub(crate) path: PathIndex,
-    /// Whether it is an IPv6 socket with an IPv4 connection, which shows mapped addresses.
+    /// Whether this is an IPv6 socket with an IPv4 connection, which shows mapped addresses.
     pub(crate) v4_mapped: bool,
     /// Whether it shares its port (`SO_REUSEADDR`).
     pub(crate) reuse: bool,

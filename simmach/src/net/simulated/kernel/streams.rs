@@ -1,4 +1,5 @@
-//! TCP calls of handles: accept, read and write, readiness, close. Segments and timers are in `segments`.
+//! TCP calls of handles: accept, read and write, readiness, and close. Segments and timers are in
+//! `segments`.
 
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::SocketAddr;
@@ -14,10 +15,10 @@ use crate::net::simulated::tcp::config::KeepAlive;
 use crate::net::simulated::tcp::{CallResult, Connection, Outbox, State};
 use crate::net::{self, Interest};
 
-/// Maximum number of slices in a vectored call (`IOV_MAX`), empty ones included.
+/// Maximum number of slices in a vectored call (`IOV_MAX`), including empty slices.
 const MAX_SLICES: usize = 1024;
 
-/// Key and addresses of a connection, as its handle stores them.
+/// The key and the addresses of a connection, as its handle stores them.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct ConnectionInfo {
     pub(crate) key: SocketKey,
@@ -201,7 +202,7 @@ impl Kernel {
         }
     }
 
-    /// As [`watch_stream`](Self::watch_stream), for a listener.
+    /// Like [`watch_stream`](Self::watch_stream), for a listener.
     pub(crate) fn watch_listener(&mut self, key: SocketKey, waker: &Waker) {
         if let Ok(listener) = self.listener(key) {
             listener.accepting.add(WaitSlot::Poll, Waiter::Other(waker.clone()));

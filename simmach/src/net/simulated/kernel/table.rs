@@ -15,15 +15,17 @@ pub struct SocketEntry {
     pub protocol: Protocol,
     /// State of the socket.
     pub state: SocketState,
-    /// Number of bytes received and not read. For a listener: number of connections that wait to be accepted.
+    /// Number of bytes received and not read. For a listener, the number of connections that wait
+    /// to be accepted.
     pub receive_queue: usize,
-    /// Number of bytes written and not acknowledged. For a listener: its backlog.
+    /// Number of bytes written and not acknowledged. For a listener, its backlog.
     pub send_queue: usize,
     /// Local address.
     pub local: SocketAddr,
     /// Peer's address, if there is a peer.
     pub peer: Option<SocketAddr>,
-    /// Process that holds the socket. `None` if its process has closed it, or before it is accepted.
+    /// Process that holds the socket. `None` after the process has closed the socket, and before
+    /// the connection is accepted.
     pub(crate) process: Option<ProcessId>,
 }
 

@@ -1,17 +1,19 @@
-//! Waiter lists of sockets, and the wakers to call once the kernel is not borrowed.
+//! Waiter lists of sockets, and wakers to call when the kernel is no longer borrowed.
 //!
-//! The kernel holds the state of all simulated sockets in a `RefCell`. Cloning, waking or dropping a foreign waker may run
-//! any code, including code that uses a socket, so this must not happen while the `RefCell` is borrowed. Wakers are
-//! therefore moved into the lists, and moved out to be called or dropped afterwards. A task of the run itself waits without
-//! a waker: the list holds the id of the task, and the engine wakes it at once.
+//! The kernel keeps the state of all simulated sockets in a `RefCell`. Cloning, waking or dropping
+//! a foreign waker may run any code, including code that uses a socket. This must not happen while
+//! the `RefCell` is borrowed, so wakers are moved into the lists, and moved out to be called or
+//! dropped afterwards. A task of the run itself waits without a waker: the list contains the task's
+//! id, and the engine wakes the task at once.
 
 use std::task::Waker;
 
 use crate::engine::{Engine, Waiter};
 use crate::net::simulated::lazy_box::LazyBox;
 
-/// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which holds the last waiter.
-/// Each future of an async function has its own slot, and frees it when it is dropped.
+/// The tasks that wait for one event. As in tokio, all `poll_` functions share one slot, which
+/// contains the last waiter. Each future of an async function has its own slot, and frees the slot
+/// when it is dropped.
 #[derive(Default)]
 pub(crate) struct Waiters {
     polling: Option<Waiter>,
@@ -37,7 +39,8 @@ impl Waiters {
         }
     }
 
-    /// Puts a waiter into a slot. Returns the previous one, to be dropped outside.
+    /// Puts a waiter into a slot. Returns the previous waiter, which the caller must drop after the
+    /// borrow has ended.
     #[inline]
     pub(crate) fn add(&mut self, slot: WaitSlot, waiter: Waiter) -> Option<Waiter> {
         match slot {

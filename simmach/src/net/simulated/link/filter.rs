@@ -1,7 +1,7 @@
 //! Packet filters of a test, which drop or delay selected packets.
 //!
-//! Filters see each packet when it is sent, before its link decides. Where a filter applies, segmentation offload is off, so
-//! that the filter sees every segment of a burst.
+//! A filter sees each packet when the packet is sent, before the link draws its fate. On a path
+//! with a filter, segmentation offload is off, so that the filter sees every segment of a burst.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,7 +15,7 @@ use crate::net::simulated::tcp::config::nanos;
 /// Decision of a packet filter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PacketFate {
-    /// The link decides.
+    /// Lets the link decide.
     Pass,
     /// Drops the packet.
     Drop,
@@ -23,8 +23,8 @@ pub enum PacketFate {
     Delay(Duration),
 }
 
-/// Guard of a packet filter, returned by [`Sim::filter_packets`](crate::Sim::filter_packets). Dropping it removes the
-/// filter.
+/// Guard of a packet filter, returned by [`Sim::filter_packets`](crate::Sim::filter_packets).
+/// Dropping the guard removes the filter.
 #[derive(Debug)]
 #[must_use = "dropping the guard removes the filter; call `keep` to leave it in place"]
 pub struct PacketFilter {

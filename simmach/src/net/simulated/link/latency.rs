@@ -1,7 +1,8 @@
-//! Latency of a packet, as a function of one draw in `[0, 1)`.
+//! The latency of a packet, as a function of one draw in `[0, 1)`.
 //!
-//! Each distribution is given by its quantile function, so that a packet takes one draw, and the calm draw, 0.5, is the
-//! median. Mathematical functions come from `libm`, which is the same on every platform.
+//! Each distribution is given by its quantile function. So a packet takes one draw, and the calm
+//! draw, 0.5, gives the median. Mathematical functions come from `libm`, which gives the same
+//! results on every platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -14,20 +15,20 @@ use crate::net::simulated::tcp::config::nanos;
 #[derive(Clone)]
 pub(crate) enum Latency {
     Fixed(u64),
-    /// Minimum and maximum.
+    /// Minimum and maximum, in nanoseconds.
     Uniform(u64, u64),
-    /// Mean and standard deviation. Negative values become zero.
+    /// Mean and standard deviation, in nanoseconds. Negative values become zero.
     Normal(u64, u64),
-    /// Median, and standard deviation of the logarithm.
+    /// Median in nanoseconds, and standard deviation of the logarithm.
     LogNormal(u64, f64),
-    /// Start, end, step: each packet is faster than the previous packet until the end is reached, then the sequence starts
-    /// again.
+    /// Start, end and step, in nanoseconds. Each packet is faster than the previous packet until
+    /// the end is reached; then the sequence starts again.
     Falling(u64, u64, u64),
     Function(Arc<dyn Fn(f64) -> Duration + Send + Sync>),
 }
 
 impl Latency {
-    /// Nanoseconds for the draw `unit` and the `nth` packet of a path.
+    /// The latency in nanoseconds, for the draw `unit` and the `nth` packet of a path.
     #[inline]
     pub(crate) fn sample(&self, unit: impl FnOnce() -> f64, nth: u64) -> u64 {
         match self {

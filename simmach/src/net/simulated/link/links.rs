@@ -1,9 +1,9 @@
 //! Zones, the links between them, the paths between machines, and the fate of each packet.
 //!
-//! Modelled: a fate for each packet, drawn at (flow, sequence number, transmission); partitions, which drop packets
-//! that are sent while they last, while packets already sent still arrive; clogs, which hold packets and release them
-//! in order. Loopback has a fixed latency of 10 µs and no faults. Not modelled: hops, and links that several paths
-//! share beyond
+//! These are modelled: a fate for each packet, drawn at (flow, sequence number, transmission);
+//! partitions, which drop packets that are sent while they last, but not packets in flight; and
+//! clogs, which hold packets and release them in order. Loopback has a fixed latency of 10 µs and
+//! no faults. These are not modelled: hops, and links that several paths share, except through
 //! `shared_bandwidth`.
 
 #[cfg(test)]
@@ -22,19 +22,19 @@ use crate::net::simulated::link::profile::{Bandwidth, NetworkProfile};
 /// Latency of loopback in nanoseconds.
 const LOOPBACK_LATENCY: u64 = 10_000;
 
-/// Fate of a packet when it is sent.
+/// The fate of a packet, which is decided when it is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Fate {
     Arrives {
         at: u64,
-        /// Arrival of its duplicate, if the link duplicates the packet.
+        /// Arrival of the packet's duplicate, if the link duplicates the packet.
         copy_at: Option<u64>,
         /// The packet is held back beyond its latency.
         deferred: bool,
         /// The packet overtakes an earlier packet of its flow that no other packet has overtaken.
         overtakes: bool,
     },
-    /// Held by a clog. The value is its latency once the clog is removed.
+    /// The packet is held by a clog. The value is its latency after the clog is removed.
     Held(u64),
     Lost,
     Partitioned,

@@ -1,4 +1,5 @@
-//! Order of packets within a flow: one direction of a connection, or the datagrams from one socket to one address.
+//! The order of packets within a flow. A flow is one direction of a connection, or the datagrams
+//! from one socket to one address.
 
 use std::collections::BTreeMap;
 
@@ -8,15 +9,16 @@ use crate::net::simulated::lazy_box::LazyBox;
 /// Arrival times that the next packet of a flow depends on.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct FlowOrder {
-    /// Latest arrival of packets that were not held back. On a link that keeps the order, the next packet does not arrive
-    /// earlier.
+    /// Latest arrival of the packets that were not held back. On a link that keeps the order, the
+    /// next packet does not arrive earlier.
     pub(crate) latest_in_order: u64,
-    /// Arrival of the packet that was sent last. A packet that arrives earlier overtakes it.
+    /// Arrival of the packet that was sent last. A later packet overtakes that packet if it arrives
+    /// before this time.
     pub(crate) last_sent_arrival: u64,
 }
 
 impl FlowOrder {
-    /// Whether a packet that is sent at `now` could overtake another.
+    /// Whether a packet that is sent at `now` could overtake another packet.
     fn in_flight(&self, now: u64) -> bool {
         self.latest_in_order.max(self.last_sent_arrival) > now
     }
@@ -32,7 +34,7 @@ pub(crate) struct FlowOrders {
 #[derive(Default)]
 struct OtherFlows {
     flows: BTreeMap<Endpoint, FlowOrder>,
-    /// Number of flows above which finished ones are removed.
+    /// Number of flows above which finished flows are removed.
     limit: usize,
 }
 

@@ -1,4 +1,4 @@
-//! Packets, and the slab that holds those in flight.
+//! Packets, and the slab of packets in flight.
 
 use crate::net::simulated::address::{Endpoint, PathIndex};
 use crate::net::simulated::key::SocketKey;
@@ -19,7 +19,8 @@ pub(crate) struct Packet {
 #[derive(Clone)]
 pub(crate) enum Body {
     Tcp {
-        /// Key of the sender's socket, and of the receiver's if the sender knows it.
+        /// The key of the sender's socket. The second key is that of the receiver's socket, if the
+        /// sender knows it.
         sender: SocketKey,
         receiver: SocketKey,
         /// Maximum segment size of the connection.
@@ -28,7 +29,8 @@ pub(crate) enum Body {
     },
     Udp {
         payload: Payload,
-        /// Sent to all machines of a zone. Sockets bound to a single address do not receive it.
+        /// Whether the datagram is sent to all machines of a zone. Sockets bound to a single
+        /// address do not receive such a datagram.
         broadcast: bool,
     },
     /// ICMP port unreachable: no socket has the datagram's port.

@@ -1,9 +1,11 @@
-//! The packets of a run as a pcapng capture.
+//! Writes the packets of a run as a pcapng capture.
 //!
-//! Each machine is an interface and shows the packets that the machine sends, at the virtual time of sending. Packets that
-//! do not arrive are included, with a comment that says why. A duplicate made by the link follows its packet. A burst that
-//! travelled as one packet is written as its segments. Packets on loopback are on the machine's interface too, which
-//! distinguishes conversations of different machines with the same addresses. Not included: link layers, times of arrival.
+//! Each machine is an interface. It shows the packets that the machine sends, at the virtual time
+//! of sending. Packets that do not arrive are included, with a comment that says why. A duplicate
+//! that the link makes follows its packet. A burst that travelled as one packet is written as
+//! separate segments. Packets on loopback are on the machine's interface too, which distinguishes
+//! conversations of different machines with the same addresses. Link layers and times of arrival
+//! are not included.
 
 pub(crate) mod octets;
 

@@ -1,6 +1,6 @@
 //! The addresses at which the fate of a packet is drawn: loss, latency, delay and duplication.
 //!
-//! A packet is identified by its flow, its position in the flow and its transmission number, so that its fate does not
+//! A flow, a position in the flow and a transmission number identify a packet. So its fate does not
 //! depend on other traffic.
 
 use crate::engine::Family;
@@ -29,8 +29,9 @@ pub(crate) fn reverse(flow: u64) -> u64 {
 }
 
 impl PacketAddress {
-    /// Address of a segment. `first` holds the initial sequence numbers of sender and receiver: positions are relative
-    /// to them, so that they do not depend on when the connection was opened.
+    /// The address of a segment. `first` contains the initial sequence numbers of sender and
+    /// receiver. Positions are relative to them, so that a position does not depend on when the
+    /// connection was opened.
     pub(crate) fn of_segment(flow: u64, first: (Seq, Seq), segment: &Segment) -> Self {
         let (own, peers) = first;
         let seq = u64::from(segment.seq.since(own));

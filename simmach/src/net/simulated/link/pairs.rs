@@ -1,7 +1,7 @@
-//! Set of ordered pairs of machines, for partitions and clogs.
+//! A set of ordered pairs of machines, for partitions and clogs.
 //!
-//! It is a list of entries, of which the last one that contains a pair decides. A partition of a large cluster therefore
-//! takes two short lists instead of a table of pairs.
+//! The set is a list of entries; the last entry that contains a pair decides. Therefore a partition
+//! of a large cluster needs only two short lists instead of a table of pairs.
 
 use crate::net::simulated::address::HostIndex;
 
@@ -18,10 +18,11 @@ struct Entry {
 }
 
 impl Pairs {
-    /// Adds or removes all pairs of a machine of `from` and one of `to`.
+    /// Adds or removes all pairs of one machine in `from` and one machine in `to`.
     pub(crate) fn set(&mut self, from: &[HostIndex], to: &[HostIndex], on: bool) {
         let entry = Entry { from: sorted(from), to: sorted(to), on };
-        // An entry covered by a later one has no effect. Neither has an "off" entry without an "on" entry before it.
+        // An entry covered by a later entry has no effect. An "off" entry without an earlier "on"
+        // entry has no effect either.
         self.entries.retain(|old| !entry.covers(old));
         self.entries.push(entry);
         let first = self.entries.iter().position(|entry| entry.on).unwrap_or(self.entries.len());

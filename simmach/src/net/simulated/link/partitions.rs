@@ -1,6 +1,6 @@
-//! Partitions by their owner: the test, or a plan of the library.
+//! Partitions by owner. The owner is the test or a plan of the library.
 //!
-//! A path that two owners have partitioned is open again when both have healed it.
+//! A path that two owners have partitioned is open again when both have healed their partitions.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -11,12 +11,12 @@ use crate::net::simulated::link::pairs::Pairs;
 #[derive(Debug, Default)]
 pub(crate) struct Partitions(BTreeMap<Option<u64>, Pairs>);
 
-/// The partitions that remain when one owner heals its own.
+/// What remains partitioned when one owner heals its partitions.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct RemainingPartitions {
     /// Other owners that partition the same paths.
     pub(crate) by: BTreeSet<Option<u64>>,
-    /// Whether some path is partitioned by no other owner.
+    /// Whether any path is opened because no other owner partitions it.
     pub(crate) any_path_opens: bool,
 }
 

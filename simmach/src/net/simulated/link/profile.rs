@@ -1,9 +1,11 @@
-//! Properties of a link: latency, loss, duplication, reordering, bandwidth, and which packets are logged.
+//! The properties of a link: latency, loss, duplication, reordering and bandwidth. Also which of
+//! its packets are logged.
 //!
-//! Modelled: an independent fate for each packet; a bandwidth with a drop-tail queue, either for each ordered pair of
-//! machines or for all packets in one direction of the link. Of fragmentation only this is modelled: a datagram is lost
-//! if any of its fragments is. Not modelled: one machine's bandwidth over several links, bursts of losses, corruption,
-//! route changes.
+//! These are modelled: an independent fate for each packet, and a bandwidth with a drop-tail queue.
+//! The bandwidth is either that of each ordered pair of machines or that of all packets in one
+//! direction of the link. A datagram is lost if any of its fragments is lost; fragments are not
+//! modelled otherwise. These are not modelled: one machine's bandwidth over several links, bursts
+//! of losses, corruption, and route changes.
 
 use std::fmt;
 use std::sync::Arc;
@@ -30,7 +32,7 @@ pub struct NetworkProfile {
     pub(crate) latency: Latency,
     pub(crate) loss: f64,
     pub(crate) duplication: f64,
-    /// Probability that a packet is held back, and the maximum delay.
+    /// Probability that a packet is held back, and the maximum delay in nanoseconds.
     pub(crate) reorder: (f64, u64),
     pub(crate) in_order: bool,
     pub(crate) bandwidth: Option<Bandwidth>,

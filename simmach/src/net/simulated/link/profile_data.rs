@@ -1,4 +1,4 @@
-//! Link profiles as plain data, so that acts of plans can be carried out in other runs.
+//! Link profiles as plain data, so that other runs can carry out the acts that set profiles.
 //!
 //! A user's latency function is stored as its values at some quantiles, with linear interpolation between them. Predicates
 //! that select packets to log are not stored.
@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::net::simulated::link::latency::Latency;
 use crate::net::simulated::link::profile::{Bandwidth, Log, NetworkProfile};
 
-/// Number of quantiles of a function that are stored.
+/// Number of quantiles that are stored of a latency function.
 const QUANTILES: u32 = 33;
 
 #[derive(Debug, Serialize, Deserialize)]

@@ -1,4 +1,5 @@
-//! Sending packets: filters, the fate drawn by the link, statistics, logging, and the packets in flight.
+//! Sends packets: applies filters, gets the fate from the link, counts, logs, and keeps the packets
+//! in flight.
 
 use std::rc::Rc;
 
@@ -18,9 +19,9 @@ use crate::net::simulated::stats::NetStats;
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::segment::Segment;
 
-/// Bytes of IP and TCP headers, which count against bandwidth.
+/// Length of IP and TCP headers in bytes, which count against the bandwidth.
 const TCP_HEADERS: u64 = 40;
-/// Bytes of IP and UDP headers.
+/// Length of IP and UDP headers in bytes.
 const UDP_HEADERS: u64 = 28;
 
 /// Everything between the machines of a run: links, packets in flight, filters and the capture.
@@ -35,7 +36,8 @@ pub(crate) struct Wire {
     /// The capture, if one was started.
     pub(crate) capture: Option<Box<PacketCapture>>,
     pub(crate) stats: NetStats,
-    /// Called by the timer of a packet's arrival, with its slot and its number of segments.
+    /// The timer of a packet's arrival calls this, with the packet's slot and its number of
+    /// segments.
     arrive: fn(u64, u64),
 }
 

@@ -1,11 +1,12 @@
-//! IP options of sockets. They are stored within Linux's limits and have no effect, since a run has no routers.
+//! IP options of sockets. They are stored within Linux's limits but have no effect, since a run has
+//! no routers.
 
 use std::io;
 
 use crate::net::simulated::kernel::error;
 use crate::net::simulated::kernel::socket::IpOptions;
 
-/// Kind of a socket, on which IP options depend.
+/// The kind of a socket, which decides the IP options that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum SocketKind {
     Stream,

@@ -6,9 +6,9 @@ use crate::net::simulated::kernel::error;
 use crate::net::{Interest, Ready};
 use crate::task;
 
-/// A socket with readiness.
+/// A socket that has a readiness.
 pub(crate) trait Readiness {
-    /// Waits until the socket is ready for some part of `interest`.
+    /// Waits until the socket is ready for at least one part of `interest`.
     async fn ready(&self, interest: Interest) -> io::Result<Ready>;
 
     /// The part of `interest` that the socket is ready for now.
@@ -39,7 +39,7 @@ pub(crate) trait Readiness {
             if !is_would_block(&result) {
                 return result;
             }
-            // A closed socket stays ready. Without this, the loop would never yield.
+            // A closed socket stays ready. Without this wait, the loop would never yield.
             if !self.readiness(interest)?.is_empty() {
                 task::yield_now().await;
             }

@@ -211,7 +211,8 @@ impl TcpStream {
         self.poll_read_or_peek(cx, buf, false).map_ok(drop)
     }
 
-    /// Initialises only the bytes that will be filled: a reader's buffer is large, and most polls find nothing.
+    /// Initializes only the bytes that will be filled: a reader's buffer is large, and most polls
+    /// find nothing.
     #[cfg(feature = "tokio-io")]
     #[inline]
     fn poll_read_or_peek(

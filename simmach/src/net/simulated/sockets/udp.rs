@@ -153,7 +153,7 @@ impl UdpSocket {
         self.poll_first(cx, buf, true).map_ok(drop)
     }
 
-    /// Initialises only the bytes that will be filled.
+    /// Initializes only the bytes that will be filled.
     #[cfg(feature = "tokio-io")]
     fn poll_first(
         &self,

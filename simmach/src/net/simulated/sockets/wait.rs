@@ -1,5 +1,5 @@
-//! Futures of handles that wait: they try an operation, put their waker into a waiter list if it finds nothing, and try
-//! again when woken.
+//! Futures of handles that wait. Such a future tries an operation. If the operation has no result
+//! yet, the future puts its waker into a waiter list, and tries again when it is woken.
 
 use std::future::poll_fn;
 use std::io;
@@ -20,19 +20,19 @@ pub(crate) enum WaitList {
     Datagram,
 }
 
-/// What a task waits for, and in which list.
+/// What a task waits for, and the list that it waits in.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SocketWait<'a> {
     pub(crate) run: RunId,
     pub(crate) key: SocketKey,
     pub(crate) list: WaitList,
-    /// For the report of a deadlocked run.
+    /// What the task waits for, in the report of a deadlock.
     pub(crate) what: &'static str,
     pub(crate) address: &'a SocketAddr,
 }
 
 impl<'a> SocketWait<'a> {
-    /// Tries `attempt`. If it finds nothing, puts the task of `cx` into the waiter list.
+    /// Tries `attempt`. If it returns nothing, puts the task of `cx` into the waiter list.
     #[inline]
     pub(crate) fn poll<T>(
         &self,

@@ -1,8 +1,9 @@
-//! Send and receive buffers of a stream.
+//! The send and receive buffers of a stream.
 //!
-//! Bytes are copied twice, from the writer's slice and into the reader's slice. In between, buffers and segments share them.
-//! Modelled: a bounded send buffer, reassembly of out-of-order segments. Not modelled: the kernel's overhead for each
-//! segment, which on Linux counts against the buffer sizes.
+//! Bytes are copied twice: from the writer's slice, and into the reader's slice. In between,
+//! buffers and segments share the bytes. A bounded send buffer and reassembly of out-of-order
+//! segments are modelled. The kernel's overhead for each segment, which on Linux counts against the
+//! buffer sizes, is not modelled.
 
 use std::collections::VecDeque;
 
@@ -10,13 +11,13 @@ use crate::net::simulated::lazy_box::LazyBox;
 use crate::net::simulated::tcp::payload::{Arena, Payload};
 use crate::net::simulated::tcp::payload_queue::PayloadQueue;
 
-/// Bytes that are written and not acknowledged: first those that were sent, then the unsent ones.
+/// Bytes that are written and not acknowledged. The sent bytes come first, then the unsent ones.
 #[derive(Default)]
 pub(crate) struct SendBuffer {
     chunks: PayloadQueue,
     len: usize,
     sent: usize,
-    /// Start of the unsent bytes: index of the chunk, and offset in it.
+    /// The start of the unsent bytes: the index of a chunk, and the offset in the chunk.
     cursor: (usize, usize),
 }
 

@@ -20,8 +20,8 @@ impl Connection {
         true
     }
 
-    /// Closes a connection whose socket was dropped: a FIN follows the data. With unread bytes, or `reset` (`SO_LINGER`
-    /// 0), it is reset instead.
+    /// Closes a connection whose socket was dropped: a FIN follows the data. If there are unread
+    /// bytes or `reset` is set (`SO_LINGER` 0), the connection is reset instead.
     pub(crate) fn close(&mut self, now: u64, reset: bool, out: &mut Outbox) {
         self.orphan = true;
         match self.state {

@@ -1,8 +1,9 @@
 //! TCP parameters, with Linux's defaults.
 //!
-//! Modelled: buffer sizes, maximum segment size, timeouts and retries, delayed acknowledgements, TIME-WAIT, keep-alive, the
-//! range of ephemeral ports, the accept queue. Not modelled, and therefore without a parameter: SACK, timestamps, congestion
-//! control, auto-tuned buffers, SYN cookies.
+//! These have parameters: buffer sizes, maximum segment size, timeouts and retries, delayed
+//! acknowledgements, TIME-WAIT, keep-alive, the range of ephemeral ports, and the accept queue.
+//! These are not modelled and therefore have no parameters: SACK, timestamps, congestion control,
+//! auto-tuned buffers, and SYN cookies.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;

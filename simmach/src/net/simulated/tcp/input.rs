@@ -1,4 +1,4 @@
-//! Arriving segments: RFC 9293, 3.10.7, in its order, with the checks of RFC 5961.
+//! Processes arriving segments as RFC 9293, 3.10.7 says, in its order, with the checks of RFC 5961.
 
 use crate::net::simulated::tcp::buffers::InsertResult;
 use crate::net::simulated::tcp::payload::Payload;
@@ -11,7 +11,7 @@ use crate::net::simulated::tcp::{
 const FAST_RETRANSMIT: u32 = 3;
 
 impl Connection {
-    /// Processes an arriving segment. Takes its payload out of it.
+    /// Processes an arriving segment. Takes the payload out of the segment.
     #[inline]
     pub(crate) fn on_segment(&mut self, now: u64, segment: &mut Segment, out: &mut Outbox) {
         self.restart_keep_alive(now);
@@ -139,7 +139,7 @@ impl Connection {
         }
     }
 
-    /// A SYN on a synchronised connection: the peer missed the answer, or it has restarted.
+    /// A SYN on a synchronized connection: the peer missed the answer, or it has restarted.
     #[cold]
     fn on_unexpected_syn(&mut self, now: u64, segment: &Segment, out: &mut Outbox) {
         let repeated = segment.seq + 1 == self.receiving.rcv_nxt;

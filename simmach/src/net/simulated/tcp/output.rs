@@ -1,14 +1,14 @@
-//! Sent segments: data and FIN within the window, acknowledgements, probes, retransmissions.
+//! Sends segments: data and FIN within the window, acknowledgements, probes and retransmissions.
 
 use crate::net::simulated::tcp::payload::Payload;
 use crate::net::simulated::tcp::segment::{Flags, Segment, Seq, SynOptions};
 use crate::net::simulated::tcp::{Connection, NEVER, Outbox, State};
 
-/// A window of at least this many full segments does not need updates.
+/// A window of at least this many full segments does not need window updates.
 const WINDOW_UPDATE_SEGMENTS: u32 = 16;
 
 impl Connection {
-    /// Sends what may be sent now, and an acknowledgement that is due.
+    /// Sends everything that may be sent now, and an acknowledgement if one is due.
     #[inline]
     pub(super) fn send_pending(&mut self, now: u64, out: &mut Outbox) {
         match self.state {
@@ -227,7 +227,7 @@ impl Connection {
         out.segments.push(reset);
     }
 
-    /// Sends a segment of a synchronised connection. It acknowledges everything received.
+    /// Sends a segment of a synchronized connection. It acknowledges everything received.
     #[inline]
     fn push_segment(
         &mut self,

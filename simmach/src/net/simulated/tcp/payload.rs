@@ -1,7 +1,8 @@
-//! Payload bytes: written once, shared by the send buffer, segments and the receive buffer.
+//! Payload bytes. They are written once and shared by the send buffer, segments and the receive
+//! buffer.
 //!
-//! A network runs on one thread, so reference counts are not atomic. Small payloads are in blocks that are reused, so that
-//! in the steady state a message does not allocate.
+//! A network runs on one thread, so reference counts are not atomic. Blocks for small payloads are
+//! reused, so that a message usually needs no allocation.
 
 use std::fmt;
 use std::ops::{Deref, Range};
@@ -10,12 +11,12 @@ use std::rc::Rc;
 /// A range of a shared block.
 #[derive(Clone, Default)]
 pub(crate) struct Payload {
-    /// `None` if it is empty.
+    /// The block; `None` if the payload is empty.
     block: Option<Rc<Vec<u8>>>,
     span: Span,
 }
 
-/// Start and end as one word: a payload is two words, and is passed in registers.
+/// Start and end in one word. So a payload is only two words, and is passed in registers.
 #[derive(Clone, Copy, Default)]
 struct Span(u64);
 

@@ -1,4 +1,4 @@
-//! Queue of payloads. The first is stored inline, since most streams have at most one.
+//! A queue of payloads. The first payload is stored inline, since most streams have at most one.
 
 use std::collections::VecDeque;
 
@@ -30,7 +30,7 @@ impl PayloadQueue {
         self.more.get_or_init().push_back(piece);
     }
 
-    /// The first payload. The caller may shorten it, but not empty it.
+    /// The first payload. The caller may shorten the payload, but not empty it.
     pub(super) fn first_mut(&mut self) -> Option<&mut Payload> {
         (!self.first.is_empty()).then_some(&mut self.first)
     }

@@ -1,8 +1,9 @@
-//! Test rig: timed scripts against one end of a connection, like packetdrill's.
+//! The test rig of TCP: timed scripts against one end of a connection, like those of packetdrill.
 //!
-//! Each line is one step: a time in milliseconds, then what happens. `>` is a segment that must be sent at exactly that
-//! time, `<` a segment that arrives; other steps are calls and their expected results. Sequence numbers are relative.
-//! Both ends start just below the wrap, so that every script crosses it.
+//! Each line is one step: a time in milliseconds, then what happens. `>` is a segment that must be
+//! sent at exactly that time, and `<` is a segment that arrives. Other steps are calls and their
+//! expected results. Sequence numbers are relative. Both ends start just below the largest sequence
+//! number, so that every script passes the wraparound.
 //!
 //! ```text
 //! 0    >  SYN 0

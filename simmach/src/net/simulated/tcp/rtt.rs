@@ -1,11 +1,12 @@
-//! Round-trip estimation and retransmission timeout (RFC 6298).
+//! Estimates the round-trip time and sets the retransmission timeout (RFC 6298).
 //!
-//! Modelled: one measurement at a time, none of retransmitted segments (Karn's algorithm), back-off until new data is
-//! acknowledged, 3 s if the handshake gave no measurement. Not modelled: timestamps, F-RTO.
+//! One round trip is measured at a time, and none of retransmitted segments (Karn's algorithm). The
+//! timeout backs off until new data is acknowledged, and is 3 s if the handshake gave no
+//! measurement. Timestamps and F-RTO are not modelled.
 
 use crate::net::simulated::tcp::config::TcpConfig;
 
-/// Timeout after a handshake with retransmissions (RFC 6298, 5.7).
+/// Timeout after a handshake with retransmissions, in nanoseconds (RFC 6298, 5.7).
 const FALLBACK: u64 = 3_000_000_000;
 
 /// Round-trip estimator. Times are in nanoseconds.
@@ -26,7 +27,7 @@ impl RttEstimator {
         self.srtt
     }
 
-    /// The timeout, with back-off.
+    /// The timeout in nanoseconds, including back-off.
     pub(crate) fn rto(&self, config: &TcpConfig) -> u64 {
         self.rto.saturating_mul(1 << self.backoff.min(20)).min(config.rto_max)
     }

@@ -1,8 +1,8 @@
 //! TCP segments and sequence numbers.
 //!
-//! Modelled: the header fields that TCP acts on, and the options MSS and window scale on a SYN. The window is in bytes,
-//! after scaling. Not modelled: checksums, urgent data, ECN, SACK, timestamps. Ports and addresses are part of the
-//! packet.
+//! A segment has the header fields that TCP acts on, and the options MSS and window scale on a SYN.
+//! The window is in bytes, after scaling. Checksums, urgent data, ECN, SACK and timestamps are not
+//! modelled. Ports and addresses are part of the packet.
 
 use std::cmp::Ordering;
 use std::fmt;
@@ -10,7 +10,8 @@ use std::ops::Add;
 
 use crate::net::simulated::tcp::payload::Payload;
 
-/// A sequence number. It wraps, so order is defined for numbers less than 2 GiB apart.
+/// A sequence number. It wraps around, so the order of two numbers is defined only if they are less
+/// than 2 GiB apart.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) struct Seq(pub(crate) u32);
 

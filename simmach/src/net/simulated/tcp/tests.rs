@@ -1,4 +1,5 @@
-//! Tests with one script for each behaviour. The transitions of RFC 9293's figure 5 are in `transitions`.
+//! Tests of TCP, with one script for each behaviour. The transitions of figure 5 in RFC 9293 are in
+//! `transitions`.
 
 mod closing;
 mod data;

@@ -1,4 +1,5 @@
-//! Timers of a connection: retransmission, zero-window probes, keep-alive, delayed acknowledgements, lifetimes.
+//! The timers of a connection: retransmission, zero-window probes, keep-alive, delayed
+//! acknowledgements and lifetimes.
 
 use crate::net::simulated::tcp::config::nanos;
 use crate::net::simulated::tcp::{
@@ -6,8 +7,8 @@ use crate::net::simulated::tcp::{
 };
 
 impl Connection {
-    /// Whether the connection times out if nothing arrives from the peer. Keep-alive and answered zero-window probes do
-    /// not count, since they can go on forever.
+    /// Whether the connection times out if nothing arrives from the peer. Keep-alive and answered
+    /// zero-window probes do not count, since they can continue forever.
     pub(crate) fn will_time_out(&self) -> bool {
         match self.state {
             State::SynSent => true,

@@ -1,3 +1,5 @@
+//! Tests of links: routes, latency, order, queues, partitions and clogs.
+
 use std::time::Duration;
 
 use crate::engine::{Scope, rig};
@@ -7,7 +9,7 @@ const DRAW: PacketAddress = PacketAddress { flow: 1, number: 2, transmission: 0 
 const MS: u64 = 1_000_000;
 
 impl Links {
-    /// The fate of a packet if every draw is calm, as draws of a dead process are.
+    /// The fate of a packet if every draw is calm, as the draws of an ended process are.
     fn calm_fate(&mut self, path: PathIndex, now: u64, bytes: u64, draw: PacketAddress) -> Fate {
         let engine = rig::engine(0);
         engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
@@ -22,7 +24,7 @@ impl Links {
     }
 }
 
-/// Adds two machines in zone a, one in zone b.
+/// Adds two machines in zone `a` and one machine in zone `b`.
 fn with_machines(mut links: Links) -> Links {
     let (a, b) = (links.zone("a"), links.zone("b"));
     for (machine, zone) in (0..).zip([a, a, b]) {

@@ -1,7 +1,8 @@
 //! Packets in wire format: IPv4 and IPv6, TCP, UDP and ICMP port unreachable, with checksums.
 //!
-//! Used for captures and in tests against another TCP implementation; the simulation itself does not need them.
-//! Modelled: headers without options, except MSS and window scale on a SYN. Not modelled: link layers, fragments.
+//! Captures use this format, and so do tests against another TCP implementation; the simulation
+//! itself does not need it. Headers have no options, except MSS and window scale on a SYN. Link
+//! layers and fragments are not modelled.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -13,7 +14,8 @@ const ICMP: u8 = 1;
 const ICMP_V6: u8 = 58;
 const TTL: u8 = 64;
 
-/// An IP packet with a TCP segment. `scale` is the sender's window scale, 0 before it is negotiated.
+/// Returns an IP packet with a TCP segment. `scale` is the sender's window scale, which is 0 before
+/// it is negotiated.
 pub(crate) fn tcp(
     from: SocketAddr,
     to: SocketAddr,
@@ -39,7 +41,7 @@ pub(crate) fn tcp(
     packet(from.ip(), to.ip(), TCP, ident, &octets)
 }
 
-/// An IP packet with a UDP datagram.
+/// Returns an IP packet with a UDP datagram.
 pub(crate) fn udp(from: SocketAddr, to: SocketAddr, ident: u16, payload: &[u8]) -> Vec<u8> {
     packet(from.ip(), to.ip(), UDP, ident, &datagram(from, to, payload))
 }

@@ -1,4 +1,5 @@
-//! Closing a connection: half-close, resets, keep-alive, orphans, and FINs that are lost or simultaneous.
+//! Tests of closing a connection: half-close, resets, keep-alive, orphans, and FINs that are lost
+//! or simultaneous.
 
 use std::time::Duration;
 

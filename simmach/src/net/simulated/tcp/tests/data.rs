@@ -1,4 +1,4 @@
-//! Data transfer: retransmission, order, acknowledgements, windows, buffers.
+//! Tests of data transfer: retransmission, order, acknowledgements, windows and buffers.
 
 use std::time::Duration;
 
@@ -22,8 +22,8 @@ fn lost_data_is_retransmitted_with_back_off() {
     );
 }
 
-/// Karn's algorithm: the answer to a retransmitted segment is ambiguous. The timeout stays that of the handshake's 100
-/// ms, and does not take in the 1.3 s of this answer.
+/// Karn's algorithm: the acknowledgement of a retransmitted segment is ambiguous. The timeout still
+/// follows from the 100 ms of the handshake. The 1.3 s until this acknowledgement do not change it.
 #[test]
 fn retransmitted_segments_are_not_measured() {
     client(

@@ -1,5 +1,5 @@
-//! This TCP against smoltcp's, with real IP packets over a link that loses, duplicates and reorders. Every byte must
-//! arrive in both directions, and both ends must close in order.
+//! Tests this TCP against smoltcp's, with real IP packets over a link that loses, duplicates and
+//! reorders them. Every byte must arrive in both directions, and both ends must close in order.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
@@ -25,7 +25,7 @@ const MS: u64 = 1_000_000;
 const MSS: u16 = 1460;
 const PORT: u16 = 443;
 const FROM: u16 = 50_000;
-/// Maximum number of turns without a byte read, far more than any case needs.
+/// Maximum number of turns in which no byte is read. No case needs nearly as many.
 const MOST_IDLE_TURNS: u32 = 200_000;
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct Case {
     spread: u64,
     /// Whether this TCP connects; otherwise it accepts.
     connects: bool,
-    /// Which end shuts down only after it has read everything.
+    /// Which end waits to shut down until it has read everything.
     waits: [bool; 2],
     bytes: [usize; 2],
     buffers: [usize; 2],

@@ -1,4 +1,5 @@
-//! Opening a connection: handshakes, refusals, and SYNs that are lost, repeated or simultaneous.
+//! Tests of opening a connection: handshakes, refusals, and SYNs that are lost, repeated or
+//! simultaneous.
 
 use crate::net::simulated::tcp::rig::{client, server};
 use crate::net::simulated::tcp::tests::linux;

@@ -1,5 +1,5 @@
-//! Two ends joined by a bad link. A stream delivers exactly what was written, in order, or fails: never wrong bytes,
-//! never a silent hang.
+//! Tests of two ends that a bad link joins. A stream must deliver exactly the written bytes, in
+//! order, or fail. It must not deliver wrong bytes or hang silently.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -13,11 +13,11 @@ use crate::net::simulated::tcp::segment::{Flags, Segment, Seq};
 use crate::net::simulated::tcp::{CallResult, Connection, ConnectionError, Outbox, State};
 
 const MS: u64 = 1_000_000;
-/// Longer than any timeout of TCP.
+/// A time in nanoseconds that is longer than any timeout of TCP.
 const HANG: u64 = 5_000_000 * MS;
-/// Maximum number of turns without a byte read. Two ends that answer each other forever would take years to reach
-/// `HANG`, with more packets each time the link duplicates one. The total number of turns has no useful bound: one byte
-/// per round trip is slow, but correct.
+/// Maximum number of turns in which no byte is read. Two ends that answer each other forever would
+/// take years to reach `HANG`, with more packets each time that the link duplicates one. The total
+/// number of turns has no useful bound: one byte per round trip is slow, but correct.
 const MOST_IDLE_TURNS: u64 = 100_000;
 
 #[derive(Clone, Debug)]
@@ -37,7 +37,7 @@ struct Case {
     offload: bool,
     /// Number of bytes that each end writes.
     bytes: [usize; 2],
-    /// Pause of each end before a read.
+    /// The pause of each end before a read, in nanoseconds.
     pause: [u64; 2],
 }
 

@@ -1,15 +1,16 @@
-//! Every transition of RFC 9293's state diagram (figure 5) and of its notes: resets, aborts, timeouts.
+//! Tests of every transition in the state diagram of RFC 9293 (figure 5) and in its notes: resets,
+//! aborts and timeouts.
 //!
-//! LISTEN is a state of listeners, not of connections: its transitions are tested in `net/tests/listening.rs`, except
-//! the SYN that creates a connection. The transition from LISTEN to SYN-SENT does not exist, since a listening socket
-//! cannot connect.
+//! LISTEN is a state of listeners, not of connections. Its transitions are tested in
+//! `net/tests/listening.rs`, except the SYN that creates a connection. The transition from LISTEN
+//! to SYN-SENT does not exist, since a listening socket cannot connect.
 
 use std::collections::BTreeSet;
 
 use crate::net::simulated::tcp::config::TcpConfig;
 use crate::net::simulated::tcp::rig::{client, server};
 
-/// How the connection is opened.
+/// Which end opens the connection.
 #[derive(Clone, Copy)]
 enum Opener {
     Here,
@@ -17,8 +18,8 @@ enum Opener {
 }
 use Opener::{ByPeer, Here};
 
-/// A transition: states before and after; how the connection is opened, and the script up to the first state; the step
-/// at 60 ms, and the segments it must send.
+/// A transition: the state before, the state after, who opens the connection, the script up to the
+/// first state, and the step at 60 ms with the segments that it must send.
 type Transition = (&'static str, &'static str, Opener, &'static [&'static str], &'static str);
 
 const SYN: &str = "0 > SYN 0";
