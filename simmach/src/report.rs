@@ -1,6 +1,6 @@
 //! Outcomes as text: failure reports, summaries, logs and stories.
 //!
-//! Everything here takes plain data, and does not depend on how the test was run.
+//! The functions here take plain data, and do not depend on how the test was run.
 
 pub(crate) mod console;
 pub(crate) mod difference;

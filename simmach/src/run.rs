@@ -1,7 +1,7 @@
-//! One run of a test: a function of plain data, on a thread of its own.
+//! Executes one run of a test, on a separate thread. The run is a function of plain data.
 //!
-//! Sweeps, replays and benchmarks all go through [`run`]. It installs the state of every layer, drives the engine to a
-//! verdict, and removes the state again, so that nothing outlives the run.
+//! Sweeps, replays and benchmarks all call [`run`]. It installs the state of every layer, drives
+//! the engine to a verdict, and removes the state, so that nothing outlives the run.
 
 mod guest_support;
 mod setup;
@@ -38,7 +38,8 @@ use crate::task::JoinHandle;
 use crate::time::nanos;
 use crate::{guest, interpose, machine, net, sim};
 
-/// Stack size of a run's thread, the same as that of a main thread. Only touched pages use memory.
+/// Stack size of a run's thread in bytes, equal to that of a main thread. Only pages that are used
+/// take memory.
 const STACK: usize = 8 << 20;
 
 static ROOT: OnceLock<Result<PathBuf, String>> = OnceLock::new();
@@ -78,7 +79,7 @@ pub(crate) fn run(
     run_spec(spec, seed, overlay, keep, status)
 }
 
-/// As [`run`], for a spec that is not a registered test.
+/// Like [`run`], for a spec that is not a registered test.
 pub(crate) fn run_spec(
     spec: impl FnOnce() -> Spec + Send + 'static,
     seed: u64,

@@ -1,12 +1,14 @@
 //! Shrinks a failing run to a small run that fails in the same way.
 //!
-//! An [`Oracle`] decides whether an overlay still fails, and how large its run is. It can be a closure; nothing here depends
-//! on the engine, processes or tests. The result does not depend on how many candidates are tried speculatively: the first
-//! candidate, in order, that fails is accepted, and only the runs up to it are counted. A candidate that is larger than the
-//! best one so far is rejected even if it fails.
+//! An [`Oracle`] decides whether an overlay still fails, and how large its run is. The oracle can
+//! be a closure; the shrinker does not depend on the engine, processes or tests. The result does
+//! not depend on the number of candidates that are tried speculatively. The first candidate that
+//! fails, in order, is accepted, and only the runs up to it are counted. A candidate that is larger
+//! than the best one so far is rejected even if it fails.
 //!
-//! First, the acts of the plans replace the plans themselves. If the run still fails, the passes work on acts: they leave
-//! out acts together with their repairs, and move, merge and weaken them. Otherwise, they work on the draws of the plans.
+//! First, the acts of the plans replace the plans. If the run still fails, the passes work on the
+//! acts: they leave out acts together with their repairs, and move, merge and weaken them.
+//! Otherwise, the passes work on the draws of the plans.
 //!
 //! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
 //! strikes of plans, packet faults and steps by delta debugging; lower choices; and make orders and times calm, first by
@@ -28,7 +30,7 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::record::deviations::{Deviation, Size};
 use crate::shrink::passes::Shrinker;
 
-/// Answer of an oracle.
+/// The answer of an oracle.
 #[derive(Clone, Debug)]
 pub(crate) enum Answer {
     /// The run fails in the same way.

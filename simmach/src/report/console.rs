@@ -11,7 +11,7 @@ use crate::report::numbers::{count, moment, span, thousands};
 use crate::report::style::{Ink, Style};
 use crate::report::summary::effects;
 
-/// Maximum number of faults that are listed; earlier ones are only counted.
+/// Maximum number of faults that are listed. Earlier faults are only counted.
 const MAX_FAULTS: usize = 20;
 /// Maximum number of bytes of output that are shown.
 const MAX_OUTPUT: usize = 8 << 10;
@@ -30,11 +30,11 @@ pub(crate) struct RunReport<'a> {
     pub(crate) notes: String,
     /// Standard output and standard error of the run.
     pub(crate) output: &'a [u8],
-    /// Where the seeds come from, if not from the attribute.
+    /// Where the seeds come from, unless they come from the attribute.
     pub(crate) seed_source: Option<String>,
     /// Maximum number of log lines that are shown, counted from the end.
     pub(crate) log_lines: usize,
-    /// The command that repeats this run, if running the seed does not.
+    /// The command that replays this run, if running the seed does not repeat it.
     pub(crate) replay: Option<String>,
     /// The command that runs the seed.
     pub(crate) command: String,

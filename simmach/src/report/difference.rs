@@ -35,7 +35,8 @@ pub(crate) struct DifferingRuns<'a> {
     pub(crate) test: &'a str,
     pub(crate) one: (&'a Outcome, RunContext),
     pub(crate) two: (&'a Outcome, RunContext),
-    /// Both runs were calm: without faults, drawn orders and delays, which shrinking tries first.
+    /// Whether both runs were calm: without faults, drawn orders and delays. The shrinker tries
+    /// such runs first.
     pub(crate) is_calm: bool,
     pub(crate) cause: MismatchCause,
     /// Linked libraries that have their own random number generators.

@@ -1,4 +1,4 @@
-//! The description of an event, shared by all reports.
+//! Describes events in words, for all reports.
 
 use crate::engine::ids::MachineId;
 use crate::engine::record::event::{DropReason, Event, FileCall, LinkChange, ProcessExit};
@@ -6,13 +6,13 @@ use crate::report::numbers::{count, thousands};
 
 /// The names that a description needs.
 pub(crate) trait Names {
-    /// A machine's name.
+    /// The name of a machine.
     fn machine(&self, machine: MachineId) -> String;
     /// A name for a task.
     fn task(&self, path: u64) -> String;
 }
 
-/// Describes an event; `task` is the path of the task that was running.
+/// Describes an event. `task` is the path of the task that was running.
 pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
     let list = |machines: &[MachineId]| {
         let names: Vec<String> = machines.iter().map(|id| names.machine(*id)).collect();

@@ -1,4 +1,4 @@
-//! Linked libraries that have their own random number generator, which the seed does not control.
+//! Linked libraries that have their own random number generators, which the seed does not control.
 
 use crate::report::mismatch_cause::MismatchCause;
 
@@ -13,7 +13,8 @@ pub(crate) enum Library {
 }
 
 impl Library {
-    /// Returns the library to which a symbol, or a shared library, of a binary belongs, by its name.
+    /// Returns the library that contains a symbol of a binary, or that is a shared library of the
+    /// binary, by its name.
     pub(crate) fn of(name: &[u8]) -> Option<Self> {
         let is_shared = |library: &[u8]| name.starts_with(library);
         if name.starts_with(b"aws_lc_") && name.ends_with(b"_RAND_bytes") {

@@ -1,4 +1,4 @@
-//! The log of a run as text.
+//! Formats the log of a run.
 //!
 //! A line shows the time since the previous line, the machine, the level, the target and the text.
 
@@ -8,7 +8,7 @@ use crate::engine::ids::{MachineId, Scope};
 use crate::engine::log::{Level, LogLine};
 use crate::report::style::{Ink, Style};
 
-/// Maximum width of the column of machines.
+/// Maximum width of the column with machines, in characters.
 const MAX_WIDTH: usize = 24;
 
 /// Formats the log lines of one run, in order.
@@ -21,7 +21,7 @@ pub(crate) struct LineFormatter<'a> {
 }
 
 impl<'a> LineFormatter<'a> {
-    /// A formatter whose first line shows the time since `since`, in virtual nanoseconds.
+    /// Creates a formatter whose first line shows the time since `since`, in virtual nanoseconds.
     pub(crate) fn new(machines: &'a [String], style: Style, since: u64) -> Self {
         let widest = machines.iter().map(|name| name.chars().count()).max();
         Self {
@@ -32,8 +32,9 @@ impl<'a> LineFormatter<'a> {
         }
     }
 
-    /// Formats one line of the log: `+ 0035 ms  api2.public    INFO shop::cart: text`. Further lines of its text are indented.
-    /// Lines of the harness and of `Sim::log` have neither level nor target.
+    /// Formats one line of the log: `+ 0035 ms  api2.public    INFO shop::cart: text`. If its text
+    /// has further lines, these are indented. Lines of the harness and of `Sim::log` have no level
+    /// and no target.
     pub(crate) fn line(&mut self, line: &LogLine) -> String {
         let since = line.at.saturating_sub(self.last) / 1_000_000;
         self.last = line.at;

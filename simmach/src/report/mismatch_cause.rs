@@ -1,4 +1,5 @@
-//! Why one seed produces two different runs, with the explanation that a report prints.
+//! The causes for which one seed produces two different runs, with the explanations that reports
+//! print.
 
 use crate::outcome::Outcome;
 
@@ -15,7 +16,8 @@ pub(crate) enum MismatchCause {
     Thread,
     /// An input from outside differs in every run.
     Outside,
-    /// Either addresses or an input from outside. This system cannot load processes at fixed addresses to tell these apart.
+    /// Addresses, or an input from outside. This system cannot load processes at fixed addresses,
+    /// so the two cannot be distinguished.
     AddressesOrOutside,
     /// The difference did not occur again.
     Rare,

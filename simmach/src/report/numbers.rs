@@ -1,10 +1,10 @@
-//! Numbers and times formatted for people.
+//! Formats numbers and times for people.
 
 use std::time::Duration;
 
 const SECOND: f64 = 1e9;
 
-/// Formats with commas: `1,234,567`.
+/// Formats a number with commas: `1,234,567`.
 pub(crate) fn thousands(n: u64) -> String {
     let digits = n.to_string();
     let mut text = String::new();
@@ -23,7 +23,7 @@ pub(crate) fn count(n: u64, one: &str) -> String {
     format!("{} {one}{plural}", thousands(n))
 }
 
-/// Formats a span of time in the unit that fits it: `35.0 ms`, `3.2 s`, `27.8 h`.
+/// Formats a span of time, given in nanoseconds, with a fitting unit: `35.0 ms`, `3.2 s`, `27.8 h`.
 pub(crate) fn span(nanos: u128) -> String {
     if nanos == 0 {
         return "0 s".to_owned();

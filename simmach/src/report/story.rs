@@ -1,4 +1,5 @@
-//! A shrunk run as a story: its deviations in order, each with the log lines that belong to it.
+//! Formats a shrunk run as a story: its deviations in order, each with the log lines that belong to
+//! it.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -24,7 +25,8 @@ pub(crate) struct Shrinking<'a> {
     pub(crate) runs: u64,
     /// Why shrinking stopped early; `None` if it ended because no pass found a smaller run.
     pub(crate) cut_short: Option<&'a str>,
-    /// Whether it fails only with the plans themselves, and not by what they did to the cluster.
+    /// Whether the run fails only with the plans themselves, and not with only the acts of the
+    /// plans.
     pub(crate) needs_plans: bool,
     /// Whether the run repeated in a fresh process.
     pub(crate) repeats: bool,

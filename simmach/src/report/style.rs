@@ -1,23 +1,23 @@
-//! Colours for terminals.
+//! Colours of reports on terminals.
 
 use std::fmt;
 
-/// Whether a text is coloured.
+/// Whether text is coloured.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Style {
     colours: bool,
 }
 
-/// What a colour stands for.
+/// The meaning of a colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ink {
     /// The headline of a failure.
     Alarm,
-    /// A fault that took effect, an error.
+    /// A fault that took effect, or an error.
     Fault,
     /// A warning.
     Warning,
-    /// A line of the harness itself.
+    /// A line from the harness.
     Harness,
     /// Text that should stand out.
     Bold,
@@ -26,14 +26,15 @@ pub(crate) enum Ink {
 }
 
 impl Style {
-    /// No colours.
+    /// Text without colours.
     pub(crate) const PLAIN: Self = Self { colours: false };
 
-    /// Colours regardless of the environment.
+    /// Text with colours, regardless of the environment.
     #[cfg(test)]
     pub(super) const COLOURED: Self = Self { colours: true };
 
-    /// Decides by `NO_COLOR`, then `CARGO_TERM_COLOR`, then whether the output is a terminal.
+    /// Decides by `NO_COLOR`, then by `CARGO_TERM_COLOR`, and last by whether the output is a
+    /// terminal.
     pub(crate) fn for_output(is_terminal: bool) -> Self {
         let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         let cargo = std::env::var("CARGO_TERM_COLOR").ok();

@@ -17,11 +17,12 @@ pub(crate) struct RunTotals {
     pub(crate) virtual_nanos: u128,
     pub(crate) polls: u128,
     pub(crate) effects: Effects,
-    /// Combined trace hash of all runs, independent of their order.
+    /// Combined trace hash of all runs. It does not depend on the order of the runs.
     pub(crate) hash: u64,
     /// The plans from the library.
     pub(crate) plans: Vec<PlanTotals>,
-    /// Warnings about mechanisms that make runs repeat but were not found.
+    /// Warnings about private state that simmach must control to make runs repeat, but did not
+    /// find.
     pub(crate) unmet: BTreeSet<String>,
 }
 
@@ -29,15 +30,15 @@ pub(crate) struct RunTotals {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct PlanTotals {
     name: String,
-    /// Number of runs in which it had an effect.
+    /// Number of runs in which the plan had an effect.
     effective: u64,
-    /// Number of idle runs, in which it had no effect.
+    /// Number of idle runs, in which the plan had no effect.
     idle: u64,
     /// Number of idle runs that ended before the first strike was due.
     not_due: u64,
-    /// The earliest time at which a strike was due in these runs, in virtual nanoseconds.
+    /// The earliest time at which a strike was due in these idle runs, in virtual nanoseconds.
     earliest: u64,
-    /// Total virtual time of these runs.
+    /// Total virtual time of these idle runs, in nanoseconds.
     nanos: u128,
     /// Other reasons for idle runs, and how often each occurred.
     reasons: BTreeMap<Idle, u64>,

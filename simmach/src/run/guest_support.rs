@@ -1,4 +1,5 @@
-//! Installs the system calls of a run, and lists the state that moves with the run from thread to thread.
+//! Installs the system calls of a run, and lists the layers' state that moves with a run from
+//! thread to thread.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod linux {
@@ -33,7 +34,7 @@ mod linux {
         disk::machines::install();
     }
 
-    /// Returns the number of threads that did not end.
+    /// Removes the state. Returns the number of threads that did not end.
     pub(in crate::run) fn remove() -> u64 {
         let left = system::remove() as u64;
         disk::machines::remove();

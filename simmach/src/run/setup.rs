@@ -18,7 +18,7 @@ use crate::spec::{Body, DeclaredService, Spec};
 use crate::storage::{self, RunFolder, StorageSpec};
 use crate::task::{JoinHandle, spawn_as};
 
-/// Installs the state of the network, storage and machines as the spec says.
+/// Installs the state of the network, storage and machines that `spec` describes.
 pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder: RunFolder) {
     let topology = &spec.topology;
     let numbered = || (0..).map(MachineId).zip(machines);
@@ -29,7 +29,8 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
                 machine,
                 name: name.clone(),
                 zone: {
-                    // Neighbouring machines are mostly in the same zone and share its name.
+                    // Adjacent machines in the list are usually in the same zone, and then share
+                    // its name.
                     let own = names::zone(name);
                     if *zone != *own {
                         zone = own.into();

@@ -1,4 +1,4 @@
-//! Whole runs without a network: machines, the ways down, plans, and how a run ends.
+//! Tests of whole runs without a network: machines and how they go down, plans, and how a run ends.
 
 mod acts;
 mod causes;
@@ -33,7 +33,8 @@ use crate::storage::types::Str;
 use crate::task::{spawn, spawn_local};
 use crate::time::{Instant, sleep};
 
-/// Keeps the folder of the process's runs: `Program` deletes it when no run is going on.
+/// Keeps the folder for the disks of this process's runs: `Program` deletes the folder when no run
+/// is in progress.
 fn run_spec(
     spec: impl FnOnce() -> Spec + Send + 'static,
     seed: u64,

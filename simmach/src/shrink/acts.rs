@@ -1,4 +1,5 @@
-//! The acts of a script as items: removed with their repairs, moved, and weakened.
+//! The acts of a script as items of the shrinker, which removes acts with their repairs, moves
+//! acts, and weakens them.
 
 use crate::engine::acts::{Act, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
@@ -37,7 +38,8 @@ impl ShrinkItem {
         }
     }
 
-    /// Returns the same act at a different time after its step, or after the start of the run if it has no step.
+    /// Returns the same act at a different time, `offset` after its step. If the act has no step,
+    /// `offset` counts from the start of the run.
     pub(super) fn act_at(mut self, offset: u64) -> Self {
         if let Some(timed) = &mut self.act {
             // Its place is among the events of the time that it had.

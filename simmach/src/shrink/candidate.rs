@@ -9,22 +9,23 @@ use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::acts;
 use crate::shrink::items::ShrinkItem;
 
-/// How each family is decided; families that are not listed are calm.
+/// How each family is decided. Families that are not in the map are calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Candidate {
     pub(super) modes: BTreeMap<Family, FamilyMode>,
     /// Rules that make parts of items calm.
     pub(super) calm: Vec<Rule>,
-    /// Whether acts stand in for plans.
+    /// Whether acts replace the plans.
     pub(super) is_scripted: bool,
 }
 
 /// How a family is decided.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum FamilyMode {
-    /// The seed decides, mixed with `salt` if there is one. With `window`, draws outside that span of virtual time are calm.
+    /// The seed decides, mixed with `salt` if there is one. If there is a `window` of virtual time
+    /// in nanoseconds, draws outside it are calm.
     Seeded { salt: Option<u64>, window: Option<(u64, u64)> },
-    /// Calm except for these items.
+    /// All draws are calm except those of these items.
     Only(Vec<ShrinkItem>),
 }
 
@@ -38,7 +39,8 @@ impl Candidate {
         Self::with_families(Family::ALL)
     }
 
-    /// Creates a candidate in which the seed decides these families, and all others are calm.
+    /// Creates a candidate in which the seed decides these families, and all other families are
+    /// calm.
     pub(super) fn with_families(families: &[Family]) -> Self {
         let modes = families.iter().map(|family| (*family, FamilyMode::SEEDED)).collect();
         Self { modes, calm: Vec::new(), is_scripted: false }

@@ -1,4 +1,5 @@
-//! Delta debugging (Zeller and Hildebrandt, 2002): minimizes a list so that no single item can be removed.
+//! Delta debugging (Zeller and Hildebrandt, 2002): minimizes a list until no single item can be
+//! removed.
 
 /// Minimizes `items`. `test` tries lists in order and returns the index of the first list that passes, if any.
 pub(super) fn ddmin<T: Clone>(

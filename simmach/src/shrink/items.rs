@@ -1,4 +1,4 @@
-//! The deviations of a run as items that can be removed one by one.
+//! The deviations of a run as items that the shrinker can remove one by one.
 
 use crate::engine::acts::TimedAct;
 use crate::engine::draws::address::Address;
@@ -9,14 +9,14 @@ use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 
-/// A part of a run that can be removed: a fault, step, choice, order or delay, with the rules that make it happen while
-/// everything else is calm.
+/// A part of a run that can be removed: a fault, step, choice, order or delay. Its rules make it
+/// happen while everything else is calm.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct ShrinkItem {
     pub(super) family: Family,
     pub(super) kind: DeviationKind,
     pub(super) address: [u64; 3],
-    /// The position in the test that its rules match; `None` if they match its address.
+    /// The position in the test that the item's rules match; `None` if they match the address.
     pub(super) position: Option<Position>,
     pub(super) machine: Option<MachineId>,
     /// Virtual time, in nanoseconds.
@@ -24,12 +24,13 @@ pub(super) struct ShrinkItem {
     /// For a choice: its value and the number of alternatives.
     pub(super) choice: (u64, u64),
     pub(super) rules: Vec<Rule>,
-    /// For an act: itself.
+    /// The act, if the item is an act.
     pub(super) act: Option<Box<TimedAct>>,
 }
 
-/// Lists the items of a family in the order in which they happened. If an item keeps a value drawn from the seed, its rules
-/// have the action `drawn`: seeded, or reseeded if the candidate has a salt.
+/// Lists the items of a family in the order in which they happened. The rules of an item that keeps
+/// a value from the seed have the action `drawn`. This action is seeded, or reseeded if the
+/// candidate has a salt.
 pub(super) fn of_family(
     deviations: &[Deviation],
     family: Family,

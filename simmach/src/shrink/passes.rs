@@ -25,7 +25,7 @@ const FAULTS: &[Family] = &[
     Family::Reorder,
     Family::Duplicate,
 ];
-/// Families of the plans' draws and acts, and of what their power-offs take from disks.
+/// Families of the plans' draws and acts, and of what the plans' power-offs take from disks.
 const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act, Family::DiskLoss];
 /// Families of the test's own steps and choices.
 const WORK: &[Family] = &[Family::Step, Family::Choice];

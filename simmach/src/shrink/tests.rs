@@ -1,4 +1,4 @@
-//! The shrinker without an engine, on synthetic runs with known conditions for failure.
+//! Tests of the shrinker without an engine, on synthetic runs with known conditions for failure.
 
 mod redraw;
 
@@ -15,7 +15,7 @@ use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::*;
 
-/// A synthetic run: the number of deviations of each kind that happen unless they are calm.
+/// A synthetic run: the number of deviations of each kind. A deviation happens unless it is calm.
 #[derive(Clone, Debug)]
 struct SyntheticRun {
     strikes: u64,
@@ -29,7 +29,7 @@ struct SyntheticRun {
 const RUN: SyntheticRun =
     SyntheticRun { strikes: 12, steps: 40, losses: 30, wakes: 90, latencies: 300, choices: 20 };
 
-/// The deviations that a synthetic run needs to fail, and the minimum value of a choice.
+/// The deviations without which a synthetic run does not fail, and the minimum value of a choice.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Needs {
     strikes: BTreeSet<u64>,

@@ -1,13 +1,15 @@
-//! Tokens: a failing run as a short text, `sm2.` and Crockford's base 32 in lower case.
+//! Tokens: a failing run as a short text. The text is `sm2.` and Crockford's base 32 in lower case.
 //!
-//! A token holds the test, the shape of its spec, the seed, the overlay with the acts that replace the plans, the failure, a
-//! summary of the trace, and check bits. Each token has exactly one encoding; damaged and invented ones are rejected by a 32-bit
-//! checksum. The code of the program is not part of the token: a token fits as long as test and spec are the same.
+//! A token contains the test, the shape of its spec, the seed, the overlay with the acts that
+//! replace the plans, the failure, a summary of the trace, and a 32-bit checksum. Each token has
+//! exactly one encoding. The checksum rejects damaged and invented tokens. The program's code is
+//! not part of a token, which fits as long as the test and its spec are the same.
 //!
-//! The spec's names, links, limits and plans are known before a run. If acts replace the plans, the plans are not part of
-//! the shape, so they can be changed or removed. The test's steps are part of its body and only become known during a run,
-//! so a replay compares the steps of the token with those of the replayed run. Code between the choices of a step is not
-//! part of the shape; if it has changed, the trace differs.
+//! The spec's names, links, limits and plans are known before a run. If acts replace the plans, the
+//! plans are not part of the shape, so they can be changed or removed. The test's steps are part of
+//! its body, so they are only known during a run. A replay therefore compares the steps of the
+//! token with those of the replayed run. Code between the choices of a step is not part of the
+//! shape; if this code has changed, the trace differs.
 
 mod base32;
 mod bytes;
@@ -19,19 +21,19 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::draws::positions::StepSequence;
 use crate::shrink::token::bytes::{TokenReader, TokenWriter};
 
-/// Prefix of a token, with its version.
+/// The beginning of a token, which contains its version.
 const PREFIX: &str = "sm2.";
-/// Maximum length of a text that is parsed.
+/// Maximum length of a text that is parsed, in bytes.
 const MAX_LENGTH: usize = 4 << 20;
 
 /// A failing run that can be replayed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Token {
-    /// The test's [`test_hash`].
+    /// The hash of the test, [`test_hash`].
     pub(crate) test: u32,
     /// Hash of the spec's shape.
     pub(crate) shape: u32,
-    /// The step sequences that the failing run had begun.
+    /// The step sequences that began in the failing run.
     pub(crate) sequences: Vec<StepSequence>,
     pub(crate) seed: u64,
     pub(crate) overlay: Overlay,

@@ -1,4 +1,4 @@
-//! The text of reports.
+//! Tests of the text of reports.
 
 use crate::engine::ids::MachineId;
 use crate::engine::log::{Level, LogLine};

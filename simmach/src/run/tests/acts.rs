@@ -1,4 +1,5 @@
-//! What plans do is recorded as acts, and a script of the acts does the same without the plans.
+//! Tests that plans are recorded as acts, and that a script of these acts does the same without the
+//! plans.
 
 use crate::engine::acts::{Act, Script};
 use crate::engine::record::deviations::RecordLevel;
@@ -11,7 +12,7 @@ use crate::{ClockSkew, net};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-/// Counts its connections on disk, and sends the number.
+/// Counts its connections on disk, and sends the count to each client.
 async fn counter() -> Result {
     let db = crate::storage::open("db").await?;
     let listener = TcpListener::bind("0.0.0.0:7").await?;

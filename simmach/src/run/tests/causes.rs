@@ -1,4 +1,5 @@
-//! Failures describe the call that caused their error: an `io::Error` with an OS code has no room for that.
+//! Tests that a failure describes the call that caused its error. An `io::Error` with an OS code
+//! cannot store a description.
 
 use crate::net::{TcpListener, TcpStream, UdpSocket};
 use crate::run::tests::*;

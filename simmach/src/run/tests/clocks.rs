@@ -1,4 +1,5 @@
-//! Waits by a machine's clock when the clock is changed: they end when the clock shows their deadline.
+//! Tests of waits by a machine's clock that is changed meanwhile: a wait ends when the clock shows
+//! its deadline.
 #![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
 
 use std::future::{pending, poll_fn};
@@ -15,7 +16,7 @@ const WAIT: Duration = Duration::from_secs(10);
 
 type Waits = fn() -> LocalBoxFuture<'static, ()>;
 
-/// Everything that waits for [`WAIT`] by its machine's clock.
+/// All functions that wait by their machine's clock. Each of these waits for [`WAIT`].
 const WAITS: [(&str, Waits); 15] = [
     ("sleep", || sleep(WAIT).boxed_local()),
     ("sleep_until", || sleep_until(Instant::now() + WAIT).boxed_local()),
@@ -436,7 +437,7 @@ fn wall_clock_continues_past_2554() {
             assert_eq!(since_1970(), last);
             sleep(10.secs()).await;
             assert_eq!(since_1970(), last + 10.secs());
-            // SAFETY: null is allowed.
+            // SAFETY: the function accepts null.
             assert_eq!(unsafe { libc::time(std::ptr::null_mut()) }, 18_446_744_083);
             sim.set_clock("api", ClockSkew::exact().ahead(1.secs())).unwrap_err();
             sim.set_clock("api", ClockSkew::exact().behind(1.secs()).drift_ppm(1_000_000))?;

@@ -1,8 +1,9 @@
-//! `Sim` stops, kills and starts machines and clients, and counts and logs that.
+//! Tests that `Sim` stops, kills and starts machines and clients, and counts and logs these
+//! operations.
 
 use crate::run::tests::*;
 
-/// Takes three seconds to stop.
+/// A service that takes three seconds to stop.
 async fn obeys_late() {
     signal::stopped().await;
     sleep(3.secs()).await;
@@ -12,7 +13,7 @@ fn stops_and_kills(outcome: &Outcome) -> (u64, u64) {
     (outcome.effects.count(Effect::Stop), outcome.effects.count(Effect::Kill))
 }
 
-/// A process that got the stop signal may still have to be killed.
+/// A process that got the stop signal may not obey it and must be killed later.
 #[test]
 fn stop_counts_only_processes_that_obeyed() {
     let ran = pass(|| {

@@ -1,11 +1,11 @@
-//! Endless loops and stalls fail a run, long sleeps of the test do not; and failures that belong to the run instead of a
-//! process.
+//! Tests of failures that belong to the run instead of a process. Endless loops and stalls fail the
+//! run; long sleeps of the test do not.
 
 use crate::run::tests::*;
 use crate::task::yield_now;
 use crate::time::timeout;
 
-/// Time does not move while a task is ready, so this loop needs a bound.
+/// Time does not advance while a task is ready, so this loop needs a bound.
 #[test]
 fn yield_loop_is_a_stall() {
     let failure =

@@ -1,4 +1,5 @@
-//! Files of machines: std's functions in a run, power failures, kills, wipes, and the host's files.
+//! Tests of files on machines: std's functions in a run, power failures, kills, wipes, and the
+//! host's files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -6,7 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
 
 use crate::run::tests::*;
 
-/// A file that only the host has, in a folder that machines do not see.
+/// Creates a file on the host, in a folder whose files on the host are hidden from machines.
 fn real_file(name: &str) -> std::path::PathBuf {
     let path = std::path::PathBuf::from(format!("/tmp/simmach-{}-{name}", std::process::id()));
     fs::write(&path, "the host's").expect("it is written");

@@ -1,4 +1,4 @@
-//! `Instant`s near the start of a run and near the ends of their range.
+//! Tests of `Instant`s near the start of a run and near the limits of their range.
 #![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
 
 use std::panic::catch_unwind;
@@ -11,7 +11,7 @@ use crate::time::{MissedTickBehavior, interval, interval_at, sleep_until, timeou
 
 const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
-/// Subtracts a minute, 5 s after the start.
+/// Subtracts a minute from an `Instant` 5 s after the start of the run.
 fn looks_back() {
     let minute = 60.secs();
     let now = Instant::now();
@@ -133,7 +133,7 @@ fn instants_are_those_of_std() {
             let start = StdInstant::now();
             assert!(start.checked_sub(YEAR).is_some());
             let mut up = libc::timespec { tv_sec: 0, tv_nsec: 0 };
-            // SAFETY: a clock that there is, and room for its time.
+            // SAFETY: the clock exists, and the pointer has room for its time.
             assert_eq!(unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, &raw mut up) }, 0);
             assert!(up.tv_sec >= 365 * 86_400, "unsigned numbers have room below: {}", up.tv_sec);
             Result::<()>::Ok(())

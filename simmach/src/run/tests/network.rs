@@ -1,4 +1,4 @@
-//! `Sim` changes the network and shows its state.
+//! Tests that `Sim` changes the network and shows its state.
 
 use crate::net::{Protocol, SocketState, TcpListener, UdpSocket};
 use crate::run::tests::*;

@@ -1,4 +1,4 @@
-//! Task outputs that panic when they are dropped: the panic is logged and goes no further.
+//! Tests of task outputs that panic when they are dropped. The panic is only logged.
 
 use crate::engine::log::Level;
 use crate::run::tests::*;

@@ -1,4 +1,4 @@
-//! A paused process does not run, while its sockets and the time go on.
+//! Tests that a paused process does not run, while its sockets stay open and time passes.
 
 use futures::io::{AsyncReadExt, AsyncWriteExt};
 
@@ -31,7 +31,7 @@ async fn echo() -> Result {
     }
 }
 
-/// The timers of a paused process fire once when it goes on.
+/// A timer of a paused process fires only once, when the process resumes.
 #[test]
 fn paused_process_does_not_run() {
     let ran = pass(|| {

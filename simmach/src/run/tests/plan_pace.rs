@@ -1,4 +1,4 @@
-//! How often the library's plans strike, and reports about plans that do nothing.
+//! Tests of how often the library's plans strike, and of reports about plans that do nothing.
 
 use crate::engine::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
@@ -24,7 +24,7 @@ fn three_machines(
     ran
 }
 
-/// A plan with its default settings.
+/// A boxed plan, as a plan.
 struct Boxed(Box<dyn Plan>);
 
 impl Plan for Boxed {

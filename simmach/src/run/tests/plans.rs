@@ -1,4 +1,5 @@
-//! The library's plans hit only allowed machines and undo only their own faults; `settle` ends them.
+//! Tests of the library's plans: they hit only allowed machines and undo only their own faults, and
+//! `settle` ends them.
 
 use crate::engine::draws::overlay::{Rule, RuleAction};
 use crate::engine::record::deviations::RecordLevel;
@@ -8,7 +9,7 @@ use crate::net::{TcpListener, TcpStream};
 use crate::run::tests::*;
 use crate::time::timeout;
 
-/// The plans hit all machines often, except the body's.
+/// The plans hit all machines often, except the machine of the body.
 #[test]
 fn plan_leaves_out_the_bodys_machine() {
     for seed in 0..10 {
@@ -38,7 +39,8 @@ fn plan_leaves_out_the_bodys_machine() {
     }
 }
 
-/// If named, the body's machine has its services stopped; the body and the disk stay.
+/// A plan that names the body's machine stops the services there. It does not stop the body or wipe
+/// the disk.
 #[test]
 fn plan_hits_the_bodys_machine_if_named() {
     let ran = pass(|| {

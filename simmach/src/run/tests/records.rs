@@ -1,4 +1,4 @@
-//! Records of `tracing` and `log` in a run's log, with the default filter.
+//! Tests of `tracing` and `log` records in a run's log, with the default filter.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -35,7 +35,7 @@ impl Drop for Says {
     }
 }
 
-/// From a service, a task that it spawns, a destructor, and a client.
+/// The records come from a service, a task that it spawns, a destructor, and a client.
 #[test]
 fn records_have_time_machine_level_and_target() {
     async fn serve() {

@@ -1,4 +1,5 @@
-//! Calls of `Sim` that change nothing leave no log line, effect or event; and how partitions and links are described.
+//! Tests that calls of `Sim` that change nothing leave no log line, effect or event. Also tests how
+//! partitions and links are described.
 
 use crate::engine::draws::overlay::{Rule, RuleAction};
 use crate::engine::record::deviations::RecordLevel;

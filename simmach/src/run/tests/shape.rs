@@ -1,11 +1,11 @@
-//! The shape of a spec: a hash that tells whether a token fits a test.
+//! Tests of the shape of a spec: a hash that shows whether a token fits a test.
 
 use crate::engine::record::deviations::RecordLevel;
 use crate::net::{NetworkProfile, TcpConfig};
 use crate::run::tests::*;
 
-/// A token contains the shape of its spec, and is rejected as stale if the shape changes. So shapes must not change between
-/// versions of simmach, except for specs with new settings.
+/// A token contains the shape of its spec, and is rejected as stale if the shape has changed. So
+/// shapes must not change between versions of simmach, except for specs with new settings.
 #[test]
 fn shape_of_a_spec_is_stable() {
     fn plain() -> SpecBuilder {

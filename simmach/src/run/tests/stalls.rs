@@ -1,4 +1,5 @@
-//! A run without progress is a stall, unless a timeout is pending that will be reported to a task.
+//! Tests of stalls: a run without progress is a stall, unless a pending timeout will be reported to
+//! a task.
 
 use std::io::ErrorKind;
 
@@ -9,7 +10,7 @@ use crate::net::{KeepAlive, TcpConfig, TcpListener, TcpStream};
 use crate::run::tests::*;
 use crate::time::timeout;
 
-/// Accepts connections, keeps them and never reads.
+/// Accepts connections and keeps them, but never reads.
 async fn accepts() -> Result {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let mut kept = Vec::new();

@@ -1,4 +1,5 @@
-//! `Swarm` mixes all kinds of faults, spares a majority, and does nothing that the test has not claimed to survive.
+//! Tests that `Swarm` mixes all kinds of faults, spares a majority, and has only faults that the
+//! test claims to survive.
 
 use std::collections::BTreeSet;
 
@@ -12,8 +13,8 @@ async fn serves() -> Result {
     }
 }
 
-/// A run of 20 s on five machines of one service and one of another. The body checks that a majority is up, and notes the
-/// time of the first fault.
+/// A run of 20 s with five machines of one service, and one machine of another service. The body
+/// checks that a majority of the five is up.
 fn ran(seed: u64, plan: fn() -> Swarm) -> Outcome {
     outcome(seed, move || {
         let spec = SpecBuilder::new().machine("kv{1..=5}", serves).machine("web", obeys);

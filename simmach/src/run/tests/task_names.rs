@@ -1,4 +1,4 @@
-//! Names of tasks in reports. None is a location in simmach itself.
+//! Tests of task names in reports. No name is a location in simmach itself.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,7 @@ use crate::engine::record::deviations::RecordLevel;
 use crate::run::tests::*;
 use crate::task::JoinSet;
 
-/// A run with many tasks ready at once, of which everything is kept.
+/// Executes a run that keeps all records. Many tasks are ready at once in it.
 fn kept(spec: impl FnOnce() -> Spec + Send + 'static) -> Outcome {
     let keep = Keep { events: true, deviations: RecordLevel::All, ..Keep::default() };
     run_spec(spec, 1, Overlay::default(), keep, Arc::default())

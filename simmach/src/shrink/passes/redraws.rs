@@ -1,4 +1,5 @@
-//! The pass that removes what can only be left out if something else is drawn: other orders, times or faults.
+//! The pass for parts that can be left out only if something else is drawn: other orders, times or
+//! faults.
 
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Rule, RuleAction};
@@ -12,9 +13,9 @@ use crate::shrink::passes::{FAULTS, MAX_RETRIED, NOISE, Shrinker};
 const MAX_REDRAWS: u64 = 96;
 /// Minimum number of times that a removal is retried with different draws.
 const MIN_REDRAWS: u64 = 4;
-/// Target for the retries of all removals together.
+/// Target number of retries for all removals together.
 const TOTAL_REDRAWS: u64 = 576;
-/// Pairs of faults are replaced with one strike if at most this many faults remain.
+/// Maximum number of remaining faults for which the pass replaces pairs of faults with one strike.
 const MAX_REPLACED: usize = 6;
 
 impl Shrinker<'_> {

@@ -1,4 +1,4 @@
-//! Passes that bind acts to steps and events, move them, and weaken them.
+//! The passes that bind acts to steps and events, and move and weaken acts.
 
 use std::collections::BTreeMap;
 
@@ -22,10 +22,11 @@ impl Shrinker<'_> {
         self.try_one(candidate);
     }
 
-    /// Binds acts to events of machines in place of times: all to the nearest, else each to one near it. True if any is bound.
+    /// Binds acts to events of machines instead of times. Tries to bind all acts to the nearest
+    /// event, and otherwise each act to an event near it. Returns true if any act is bound.
     pub(super) fn bind_to_events(&mut self) -> bool {
         const ACT: &[Family] = &[Family::Act];
-        // Only what is left out after it is worth it.
+        // Binding is only useful if faults or steps can be left out afterwards.
         if self.size.faults <= 1 && self.size.steps <= 1 {
             return false;
         }

@@ -1,4 +1,4 @@
-//! Passes that remove steps of the test and lower its choices.
+//! The passes that remove steps of the test and lower its choices.
 
 use std::collections::BTreeSet;
 
@@ -6,11 +6,11 @@ use crate::engine::draws::family::Family;
 use crate::shrink::ddmin::ddmin;
 use crate::shrink::passes::Shrinker;
 
-/// Minimum number of steps that are cut from the front and the back.
+/// Minimum length of a list of steps that is cut from the front and the back.
 const MIN_CUT_STEPS: usize = 8;
 
 impl Shrinker<'_> {
-    /// Removes steps. Items that are bound to a removed step are bound to another step.
+    /// Removes steps. An item that is bound to a removed step is then bound to another step.
     pub(super) fn remove_steps(&mut self) {
         self.cut_steps();
         let items = self.candidate.items(&[Family::Step]);
@@ -20,7 +20,8 @@ impl Shrinker<'_> {
         });
     }
 
-    /// Cuts long lists of steps from the front and the back, by halves, quarters and so on, as long as one can be cut.
+    /// Cuts long lists of steps from the front and the back, by halves, quarters and so on, as long
+    /// as a part can be cut.
     fn cut_steps(&mut self) {
         let mut part = 2;
         while self.candidate.items(&[Family::Step]).len() >= MIN_CUT_STEPS.max(part) {
@@ -34,7 +35,8 @@ impl Shrinker<'_> {
         }
     }
 
-    /// Removes choices, then lowers the others. Those outside of steps are removed as a whole, if they can be.
+    /// Removes choices, then lowers the remaining ones. Choices outside of steps are removed all at
+    /// once, if possible.
     pub(super) fn lower_choices(&mut self) {
         const CHOICE: &[Family] = &[Family::Choice];
         let steps: BTreeSet<u64> =

@@ -1,13 +1,13 @@
-//! Items that are drawn again, moved or replaced instead of removed.
+//! Tests of items that are drawn again, moved or replaced, because they cannot simply be removed.
 
 use crate::engine::draws::address::Address;
 use crate::engine::draws::address::strike;
 use crate::shrink::tests::*;
 
-/// A removal that needs other draws to fail is found.
+/// The shrinker finds a removal that fails only with different draws.
 #[test]
 fn removal_is_retried_with_other_draws() {
-    // Needs strike 9, at another time without latencies than with them.
+    // A run fails only with strike 9. Without latencies, the strike must be at a different time.
     let mut oracle = |overlay: &Overlay| {
         let deviations = RUN.run(overlay);
         let index = OverlayIndex::from(overlay);
@@ -21,7 +21,7 @@ fn removal_is_retried_with_other_draws() {
                 _ => strike.at,
             }
         });
-        // Without latencies the failure happens at another time.
+        // Without latencies, the failure happens at a different time.
         let fails = when.is_some_and(|when| if latency { when >= 9_000 } else { when < 6_000 });
         verdict(fails, deviations)
     };
@@ -29,10 +29,12 @@ fn removal_is_retried_with_other_draws() {
     assert_eq!((shrunk.size.faults, shrunk.size.delays), (1, 0), "{shrunk:?}");
 }
 
-/// A strike that was late only because of another one stays late when that is removed.
+/// A strike that was late only because of another strike stays late when the other strike is
+/// removed.
 #[test]
 fn cause_of_a_late_strike_can_be_removed() {
-    // Fails if strike 1 is late: strike 0 delays it, unless there is strike 2. All three together fail too.
+    // A run fails if strike 1 is late. Strike 0 delays strike 1, unless there is strike 2. All
+    // three together fail too.
     let mut oracle = |overlay: &Overlay| {
         let index = OverlayIndex::from(overlay);
         let action = |number, field| index.action(Family::Strike, [7, number, field], 0);

@@ -1,6 +1,7 @@
-//! Crockford's base 32, without letters that look like digits. Decoding accepts both cases, and reads `o`, `i` and `l` as
-//! digits. Apart from these variants, each sequence of bytes has exactly one text: decoding rejects superfluous digits and
-//! padding bits.
+//! Crockford's base 32, which has no letters that look like digits. Decoding accepts upper and
+//! lower case, and reads `o`, `i` and `l` as digits. Apart from these variants, each sequence of
+//! bytes has exactly one text: decoding rejects superfluous digits and padding bits that are not
+//! zero.
 
 use crate::shrink::token::TokenError;
 
@@ -36,7 +37,7 @@ pub(super) fn decode(text: &str) -> Result<Vec<u8>, TokenError> {
             held &= (1 << bits) - 1;
         }
     }
-    // A superfluous digit, or nonzero padding bits.
+    // The text has a superfluous digit, or padding bits that are not zero.
     if bits >= 5 || held != 0 { Err(TokenError::Damaged) } else { Ok(bytes) }
 }
 

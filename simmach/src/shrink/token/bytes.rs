@@ -1,7 +1,8 @@
-//! Binary encoding of a token: numbers, step sequences, overlays and scripts.
+//! The binary encoding of a token: numbers, step sequences, overlays and scripts.
 //!
-//! A number has seven bits in each byte, so that small numbers are short. The large words of an overlay, mostly hashes, are
-//! written once, in a list before the rules, and the rules refer to them by index.
+//! A number is encoded with seven bits per byte, so that small numbers are short. The large words
+//! of an overlay are mostly hashes. They are written once, in a list before the rules, which refer
+//! to them by index.
 
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position, Rule, RuleAction};
@@ -15,15 +16,15 @@ pub(super) struct TokenWriter(Vec<u8>);
 
 pub(super) struct TokenReader<'a>(&'a [u8]);
 
-// The forms of a range in a rule, two bits each.
+// The forms of a range in a rule. Each takes two bits.
 const ANY: u8 = 0;
 const ONE: u8 = 1;
 const RANGE: u8 = 2;
-// The actions of a rule, three bits of its first byte.
+// The actions of a rule. Each takes three bits of the rule's first byte.
 const SEEDED: u8 = 0;
 const CALM: u8 = 1;
 const VALUE: u8 = 2;
-/// A value, written with its bits in reverse order, since that is the smaller number.
+/// A value, written with its bits in reverse order if that gives a smaller number.
 const REVERSED_VALUE: u8 = 3;
 const RESEEDED: u8 = 4;
 /// A value, written as an index into the list.

@@ -1,3 +1,5 @@
+//! Tests of tokens: encoding, decoding, and errors for damaged or stale tokens.
+
 use proptest::prelude::*;
 
 use crate::engine::acts::{
