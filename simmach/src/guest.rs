@@ -1,15 +1,18 @@
 //! Guests: processes whose code uses tokio.
 //!
-//! A guest has its own tokio runtime: a real `current_thread` runtime. A task of the engine runs this runtime in slices
-//! (`system::slice`) and polls the process's main future inside the runtime's `block_on`. The run answers the system calls
-//! of the runtime and of the crates built on it (`system`).
+//! A guest has its own tokio runtime: a real `current_thread` runtime. A task of the engine
+//! executes this runtime in slices (`system::slice`). The runtime's `block_on` polls the process's
+//! main future. The run answers the system calls that the runtime makes, and those of the crates
+//! that use it (`system`).
 //!
-//! A service is an async function. [`main`] turns a function that is not async, such as a program's `main`, into a service.
+//! A service is an async function. [`main`] turns a synchronous function, such as a program's
+//! `main`, into a service.
 //!
-//! A process that only uses simmach's modules behaves the same as a guest and as a native process: both have the same trace.
-//! Declaring it native avoids the cost of the runtime and its slices.
+//! A process that uses only simmach's modules has the same trace as a guest and as a native
+//! process. Declare it native to avoid the cost of the runtime and its slices.
 //!
-//! Guests need the feature `tokio`, and Linux with glibc on a 64-bit processor. Elsewhere every process is native.
+//! Guests need the feature `tokio`, and Linux with glibc on a 64-bit processor. Otherwise, every
+//! process is native.
 
 #[cfg(not(all(
     feature = "tokio",

@@ -1,14 +1,17 @@
-//! The system calls that a run answers, on descriptors, epoll instances, pipes, sockets and threads of guests.
+//! The system calls that a run answers: those on descriptors, epoll instances, pipes and sockets,
+//! and those of guests' threads.
 //!
-//! Code that does not know simmach, such as tokio, calls the C library. The layer `interpose` defines these functions, and
-//! asks [`Calls`] for the answers. Here, a descriptor is a number that names a file of the run. The real kernel does not
-//! know these files, and no real call is made for them. TCP and UDP sockets are sockets of the simulated kernel in `net`.
+//! Code that does not use simmach, such as tokio, calls the C library. The layer `interpose`
+//! defines these functions and asks [`Calls`] for the answers. In this layer, a descriptor is a
+//! number that names a file of the run. The real kernel does not know these files, and no real call
+//! is made for them. TCP and UDP sockets are sockets of the simulated kernel in `net`.
 //!
-//! Errors, readiness and the events of epoll are as on Linux. On a thread that a guest started, a call that has to wait lets
-//! other tasks run. On the run's own thread it fails the run, since only a runtime driven by [`slice`] can wait there.
+//! Errors, readiness and the events of epoll are as on Linux. A call that has to wait lets other
+//! tasks run if a thread that a guest started makes it. On the run's own thread, such a call fails
+//! the run, since only a runtime driven by [`slice`] can wait there.
 //!
-//! Not modelled: limits on the number of descriptors, signals of descriptors (`SIGIO`, `SIGPIPE`), out-of-band data, and
-//! passing descriptors to other processes.
+//! These are not modelled: limits on the number of descriptors, signals of descriptors (`SIGIO`,
+//! `SIGPIPE`), out-of-band data, and passing descriptors to other processes.
 
 mod calls;
 mod channel;

@@ -1,7 +1,8 @@
 //! Tasks for the code under test, with the API of `tokio::task`.
 //!
-//! In a run, all tasks share one thread, and the seed decides which ready task runs next. A task belongs to the process that
-//! spawned it, and ends with it. Not modelled is the number of cores of a machine: tasks never run in parallel.
+//! In a run, all tasks share one thread, and the seed decides which ready task runs next. A task
+//! belongs to the process that spawned the task, and ends with that process. The number of cores of
+//! a machine is not modelled: tasks never run in parallel.
 //!
 //! Outside a run, with the feature `real`, tasks are tokio tasks.
 

@@ -1,11 +1,12 @@
 //! Time for the code under test, with the API of `tokio::time`.
 //!
-//! In a run, time is virtual. It has a resolution of one nanosecond and advances only when no task is ready to run. Timers fire
-//! exactly at their deadline, without tokio's granularity of a millisecond and without scheduling delays. Each machine has a
-//! monotonic clock of its own, which is exact unless the test changes it with [`Sim::set_clock`](crate::Sim::set_clock); this
-//! module uses that clock.
+//! In a run, time is virtual. It has a resolution of one nanosecond and advances only when no task
+//! is ready to run. Timers fire exactly at their deadline, without tokio's granularity of one
+//! millisecond and without scheduling delays. Each machine has its own monotonic clock, which this
+//! module uses. The clock is exact unless the test changes it with
+//! [`Sim::set_clock`](crate::Sim::set_clock).
 //!
-//! Outside a run, with the feature `real`, everything here is implemented by tokio.
+//! Outside a run, with the feature `real`, tokio implements everything in this module.
 //!
 //! ```
 //! use simmach::time::{DurationUnits, Instant, sleep};
@@ -37,7 +38,7 @@ pub use crate::time::units::DurationUnits;
 #[cfg(feature = "sim")]
 const MAX_SLEEP: Duration = Duration::from_secs(30 * 365 * 86_400);
 
-/// Converts a duration to the engine's nanoseconds. Durations above 584 years are shortened to that.
+/// Converts a duration to nanoseconds. Durations of more than 584 years are shortened to 584 years.
 #[cfg(feature = "sim")]
 pub(crate) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)

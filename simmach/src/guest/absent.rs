@@ -1,4 +1,4 @@
-//! Replaces the runtime on platforms that do not support guests, and without the feature `tokio`.
+//! Replaces `runtime.rs` on platforms that do not support guests, and without the feature `tokio`.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -18,7 +18,7 @@ pub(crate) fn not_found() -> Vec<String> {
 /// Does nothing: there are no guests.
 pub(crate) fn reset(_: u64, _: bool) {}
 
-/// The main future of a guest. It cannot be created.
+/// The main future of a guest. This type cannot be instantiated.
 pub(super) struct Guest<F> {
     main: F,
     never: Infallible,

@@ -1,19 +1,22 @@
-//! [`main`] runs programs whose entry point is not an async function.
+//! [`main`]: runs a program's synchronous entry point as a service.
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::thread;
 
 use futures::channel::oneshot;
 
-/// Turns a program's entry point into a service: a function that is not async, such as the `main` under `#[tokio::main]`.
+/// Turns a program's entry point into a service. The entry point is a synchronous function, such as
+/// the `main` under `#[tokio::main]`.
 ///
-/// The function runs on a thread of its own in the machine's process, where it may block, start threads, and build
-/// `current_thread` and `multi_thread` runtimes. Its return value is the result of the service, and its panics are panics of
-/// the service. When it returns, the process and the threads that it started end.
+/// The function runs on a separate thread in the machine's process, where it may block, start
+/// threads, and build `current_thread` and `multi_thread` runtimes. Its return value is the result
+/// of the service, and its panics are panics of the service. When the function returns, the process
+/// ends, together with the threads that the function started.
 ///
-/// Such a program is slower than a service that is an async function, since each switch between threads takes about ten
-/// microseconds. If its machine goes down while the function waits, the thread usually cannot end, and the harness starts a
-/// new worker process for the next run. This function needs the feature `tokio`.
+/// Such a program is slower than a service that is an async function, since each switch between
+/// threads takes about ten microseconds. If its machine goes down while the function waits, the
+/// thread usually cannot end. The harness then starts a new worker process for the next run. `main`
+/// needs the feature `tokio`.
 ///
 /// # Panics
 ///

@@ -1,4 +1,4 @@
-//! [`Calls`] answers the system calls of a run.
+//! [`Calls`], which answers the system calls of a run.
 
 mod files;
 

@@ -1,4 +1,4 @@
-//! Pipes and socket pairs: bytes that pass between descriptors of one machine without a network.
+//! Pipes and socket pairs, which pass bytes between descriptors of one machine without a network.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -10,9 +10,9 @@ use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT};
 use crate::interpose::system::{Answer, Errno};
 use crate::system::descriptors::FileId;
 
-/// Capacity of a pipe: Linux's default.
+/// Capacity of a pipe in bytes, Linux's default.
 const CAPACITY: usize = 65_536;
-/// Largest write to a pipe that is not split (`PIPE_BUF`).
+/// Maximum size in bytes of a write to a pipe that is not split (`PIPE_BUF`).
 const ATOMIC: usize = 4_096;
 
 /// The bytes in transit from one end to the other.
@@ -25,15 +25,15 @@ struct Channel {
     is_writer_closed: bool,
 }
 
-/// The end for reading.
+/// The end of a channel for reading.
 #[derive(Clone, Debug)]
 pub(crate) struct ReadEnd(Rc<RefCell<Channel>>);
 
-/// The end for writing.
+/// The end of a channel for writing.
 #[derive(Clone, Debug)]
 pub(crate) struct WriteEnd(Rc<RefCell<Channel>>);
 
-/// Creates a channel.
+/// Creates a channel and returns both ends.
 pub(super) fn channel() -> (ReadEnd, WriteEnd) {
     let channel = Rc::default();
     (ReadEnd(Rc::clone(&channel)), WriteEnd(channel))

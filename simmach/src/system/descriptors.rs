@@ -22,8 +22,9 @@ thread_local! {
     pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
 }
 
-/// The bits of a descriptor that select an entry of the table. The bits above them, up to the bit of [`FIRST_DESCRIPTOR`],
-/// count how often the entry was used before, so that a closed descriptor is not mistaken for a new one.
+/// Number of the lowest bits of a descriptor, which select an entry of the table. The bits above
+/// them, up to the bit of [`FIRST_DESCRIPTOR`], count how often the entry was used before. So a
+/// closed descriptor is not mistaken for a new one.
 const ENTRY_BITS: u32 = 16;
 const MAX_ENTRIES: usize = 1 << ENTRY_BITS;
 const MAX_USES: u16 = 1 << (30 - ENTRY_BITS);
@@ -39,7 +40,7 @@ pub(crate) struct FileId {
 pub(crate) struct Descriptors {
     run: RunId,
     entries: Vec<Entry>,
-    /// Closed entries, used again in the order in which they were closed.
+    /// Closed entries. They are used again in the order in which they were closed.
     free: VecDeque<u16>,
     files: Slab<File>,
     serial: u32,

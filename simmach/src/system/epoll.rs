@@ -1,8 +1,9 @@
 //! Epoll instances: which descriptors an instance watches, and which of them may be ready.
 //!
-//! As on Linux, an event on a file queues the file's descriptor, once, at each instance that watches it. A wait examines the
-//! queued descriptors in the order of the queue. A level-triggered descriptor is queued again after it was returned, since
-//! it may still be ready; an edge-triggered descriptor is not.
+//! As on Linux, an event on a file queues the file's descriptor, once, at each instance that
+//! watches the file. A wait examines the queued descriptors in order. A level-triggered descriptor
+//! is queued again after it was returned, since it may still be ready; an edge-triggered descriptor
+//! is not.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::ffi::c_int;
@@ -24,9 +25,9 @@ const ALWAYS: u32 = (libc::EPOLLERR | libc::EPOLLHUP) as u32;
 #[derive(Debug, Default)]
 pub(crate) struct Epoll {
     watched: BTreeMap<c_int, Watch>,
-    /// Descriptors that may be ready, in the order in which something happened to them.
+    /// Descriptors that may be ready, in the order of their events.
     queue: VecDeque<c_int>,
-    /// The runtime or thread that waits for the instance.
+    /// The runtime or thread that waits for this instance.
     pub(super) waiter: Option<Waker>,
 }
 

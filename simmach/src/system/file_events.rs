@@ -1,4 +1,4 @@
-//! The readiness of a file, as events of epoll and poll.
+//! Turns the readiness of files into events of epoll and poll.
 
 use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 
@@ -10,10 +10,11 @@ use crate::system::epoll;
 
 const BOTH: Interest = Interest::READABLE.add(Interest::WRITABLE);
 
-/// The events of a socket that the kernel has closed: its machine lost power, or its process ended.
+/// The events of a socket that the kernel has closed, because its machine lost power or its process
+/// ended.
 const CLOSED: u32 = (EPOLLIN | EPOLLOUT | EPOLLHUP | EPOLLERR) as u32;
 
-/// Where the readiness of a file is known: in the file itself, or in the network.
+/// Where the readiness of a file is stored: in the file itself, or in the network.
 enum Source {
     Known(u32),
     Epoll,
@@ -23,7 +24,7 @@ enum Source {
     Closed,
 }
 
-/// The events that a file is ready for now; 0 if it is closed.
+/// Returns the events that a file is currently ready for; 0 if the file is closed.
 pub(super) fn of(id: FileId) -> u32 {
     let source = with(|descriptors| {
         if let FileKind::Unix(socket) = descriptors.file(id)?.kind {

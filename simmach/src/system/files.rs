@@ -1,4 +1,4 @@
-//! Calls on files of a machine's disk: paths, and what is done with an open file or folder.
+//! Calls on files of a machine's disk: those on paths, and those on open files and folders.
 
 mod locks;
 mod mapping;
@@ -30,15 +30,16 @@ pub(super) use crate::system::files::transfer::{
     write_at,
 };
 
-/// An open file or folder of a machine's disk.
+/// An open file or folder on a machine's disk.
 #[derive(Debug)]
 pub(crate) struct OpenFile {
     pub(super) machine: MachineId,
     pub(super) process: ProcessId,
     pub(super) inode: InodeId,
-    /// Names it as the owner of locks.
+    /// Identifies this open file as the owner of locks.
     pub(super) number: u64,
-    /// Where the next read or write begins; in a folder, the number of entries that were listed.
+    /// Where the next read or write begins, in bytes. For a folder, the number of entries that were
+    /// listed.
     pub(super) position: u64,
     /// The flags with which it was opened.
     pub(super) flags: c_int,

@@ -1,4 +1,4 @@
-//! The call `poll`.
+//! Answers the call `poll`.
 
 use std::time::Duration;
 
@@ -10,7 +10,8 @@ use crate::system::threads::{Deadline, wait};
 /// The events that are reported even if they were not requested.
 const ALWAYS: i16 = libc::POLLERR | libc::POLLHUP;
 
-/// Waits until at least one descriptor has one of its events, and returns the number of such descriptors.
+/// Waits until at least one descriptor has one of its requested events. Returns the number of such
+/// descriptors.
 pub(super) fn poll(entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize> {
     let deadline = Deadline::after(timeout);
     loop {
@@ -35,7 +36,8 @@ fn file_of(entry: &PollEntry) -> Option<FileId> {
     with(|descriptors| descriptors.id_of(entry.descriptor)).ok()
 }
 
-/// Returns the events that a descriptor has now. The events of `poll` have the same values as those of epoll.
+/// Returns the events that a descriptor currently has. The events of `poll` have the same values as
+/// those of epoll.
 fn returned(entry: &PollEntry) -> i16 {
     if entry.descriptor < 0 || !is_simulated(entry.descriptor) {
         return 0;

@@ -1,8 +1,9 @@
 //! Slices: the execution of a runtime on the run's own thread between two waits.
 //!
-//! A runtime cannot block on that thread, since the run must go on. Therefore a guest's task runs the runtime until it would
-//! wait in `epoll_wait`. That call records the deadline and the waker, completes the future that the runtime blocks on, and
-//! returns without an event.
+//! A runtime cannot block on that thread, since the run must continue. Therefore a guest's task
+//! executes the runtime until the runtime would wait in `epoll_wait`. That call records the
+//! deadline and the waker, completes the future that the runtime blocks on, and returns without an
+//! event.
 
 use std::cell::{Cell, RefCell};
 use std::ffi::c_int;
@@ -20,9 +21,10 @@ thread_local! {
 /// The slices of one runtime.
 #[derive(Debug, Default)]
 pub(crate) struct Slice {
-    /// The epoll instance of the runtime, which is the instance of its first wait.
+    /// The epoll instance of the runtime: that of the runtime's first wait.
     epoll: Cell<Option<c_int>>,
-    /// When the runtime has work again without an event, after it has waited in this slice.
+    /// The deadline of the wait that ended this slice. At this time the runtime has work again even
+    /// without an event.
     ended: Cell<Option<Deadline>>,
     /// Wakes the future that the runtime blocks on.
     root: RefCell<Option<Waker>>,
@@ -33,8 +35,9 @@ pub(crate) struct Slice {
 }
 
 impl Slice {
-    /// Runs `f`, one slice of the runtime. `task` is woken when an event ends a wait. Returns `f`'s result, and when the
-    /// runtime has work again if it has waited.
+    /// Runs `f`, which executes one slice of the runtime. `task` is woken when an event ends the
+    /// wait. Returns the result of `f`. If the runtime waits, also returns the time at which it has
+    /// work again without an event.
     pub(crate) fn run<R>(
         self: &Rc<Self>,
         task: &Waker,

@@ -1,7 +1,8 @@
 //! Options of sockets (`getsockopt`, `setsockopt`).
 //!
-//! Options that affect a run are implemented by the simulated kernel in `net`. Other options that common libraries set are
-//! only stored and read back, since nothing in a run depends on them. An unknown option fails with `ENOPROTOOPT`.
+//! The simulated kernel in `net` implements options that affect a run. Other options that common
+//! libraries set are only stored and read back, since they affect nothing in a run. An unknown
+//! option fails with `ENOPROTOOPT`.
 
 use std::collections::BTreeMap;
 use std::ffi::c_int;
@@ -19,10 +20,12 @@ use crate::system::descriptors::{FileId, with, with_file};
 use crate::system::sockets::{Socket, find, kernel, take_error};
 use crate::system::unix;
 
-/// Linux's smallest buffers, as it reports them (`SOCK_MIN_SNDBUF`, `SOCK_MIN_RCVBUF`).
+/// Linux's minimum buffer sizes in bytes, as `getsockopt` returns them (`SOCK_MIN_SNDBUF`,
+/// `SOCK_MIN_RCVBUF`).
 const LEAST_SEND_BUFFER: u32 = 4_608;
 const LEAST_RECEIVE_BUFFER: u32 = 2_304;
-/// `net.core.wmem_max` and `rmem_max`: larger sizes are cut to it.
+/// Linux's maximum buffer size in bytes (`net.core.wmem_max` and `rmem_max`). Larger sizes are
+/// reduced to it.
 const MOST_BUFFER: u32 = 212_992;
 
 /// Options of a file that the network does not implement.
@@ -35,7 +38,7 @@ pub(crate) struct Options {
     pub(super) send_timeout: Option<Duration>,
 }
 
-/// Options that are stored, with Linux's initial values.
+/// Options that are only stored, with Linux's initial values.
 const STORED: [(c_int, c_int, c_int); 28] = [
     (libc::SOL_SOCKET, libc::SO_DONTROUTE, 0),
     (libc::SOL_SOCKET, libc::SO_OOBINLINE, 0),

@@ -1,4 +1,4 @@
-//! Calls that open, name, connect and close sockets. Calls that transfer data are in `transfer`.
+//! Calls that open, bind, connect and close sockets. Calls that transfer data are in `transfer`.
 
 mod transfer;
 
@@ -27,7 +27,7 @@ pub(super) enum Socket {
     Unix(SocketId),
 }
 
-/// The socket of a descriptor, its file, and whether calls must not block.
+/// Returns the file and the socket of a descriptor, and whether calls on it must not block.
 pub(super) fn find(descriptor: c_int) -> Answer<(FileId, Socket, bool)> {
     with_file(descriptor, |id, file| {
         let socket = match &file.kind {
@@ -53,7 +53,7 @@ pub(super) fn kernel<R>(f: impl FnOnce(&mut Kernel) -> io::Result<R>) -> Answer<
     with_own_kernel(run, f).and_then(|result| result).map_err(|error| errno(&error))
 }
 
-/// As [`kernel`], for an operation that may find nothing yet.
+/// Like [`kernel`], for an operation that may find nothing yet.
 pub(super) fn try_kernel<R>(
     f: impl FnOnce(&mut Kernel) -> Option<io::Result<R>>,
 ) -> Answer<Option<R>> {

@@ -1,12 +1,13 @@
-//! Threads that a guest starts: real ones, of which exactly one runs at a time.
+//! Threads that a guest starts. They are real threads, but only one runs at a time.
 //!
-//! Each thread is also a task of the engine. When that task is polled, the run moves to the thread (see
-//! [`Carry`](crate::engine::slot::Carry)), and the run's own thread is suspended until the thread waits or ends. A thread's
-//! code therefore reaches the run like any other code, in the scope of its task, and threads are ordered like tasks: by
-//! draws from the seed.
+//! Each thread is also a task of the engine. When that task is polled, the run moves to the thread
+//! (see [`Carry`](crate::engine::slot::Carry)). The run's own thread is suspended until the other
+//! thread waits or ends. A thread's code therefore reaches the run like any other code, in the
+//! scope of its task. Draws from the seed order threads, as they order tasks.
 //!
-//! When a process ends, the waits of its threads fail and their clocks run ahead, so that they end. A thread that does not
-//! end is left behind, parked forever. The run counts such threads, and the OS process must not execute further runs.
+//! When a process ends, the waits of its threads fail and their clocks run ahead, so that the
+//! threads end. A thread that does not end is left behind, parked forever. The run counts such
+//! threads, and the OS process must not execute further runs.
 
 mod carried;
 pub(super) mod futex;

@@ -1,11 +1,12 @@
 //! Unix sockets between processes of one machine: streams, datagrams and sequenced packets.
 //!
-//! Errors, readiness, message boundaries, backlogs and buffer sizes are as on Linux. Each machine has its own names. No file
-//! is created for a path. When its socket is closed, the path stays, so that connecting is refused, but it can be bound
-//! again, as after an `unlink`. Binding a path whose socket is open fails with `EADDRINUSE`.
+//! Errors, readiness, message boundaries, backlogs and buffer sizes are as on Linux. Each machine
+//! has its own names. Binding a path does not create a file. After its socket is closed, the path
+//! remains: connecting to it is refused, but it can be bound again, as after an `unlink`. Binding a
+//! path whose socket is open fails with `EADDRINUSE`.
 //!
-//! Not modelled: passing descriptors and credentials (`SCM_RIGHTS`, `SCM_CREDENTIALS`), permissions of paths, links, and
-//! relative paths that name the same file.
+//! These are not modelled: passing descriptors and credentials (`SCM_RIGHTS`, `SCM_CREDENTIALS`),
+//! permissions of paths, links, and relative paths that name the same file.
 
 mod socket;
 mod table;
@@ -23,7 +24,7 @@ pub(crate) use crate::system::unix::socket::SocketId;
 use crate::system::unix::socket::{Credentials, Kind};
 pub(crate) use crate::system::unix::table::UnixSockets;
 
-/// Calls `f` with the sockets, and then notifies the affected files.
+/// Calls `f` with the sockets of the run, and then notifies the affected files.
 fn sockets<R>(f: impl FnOnce(&mut UnixSockets) -> Answer<R>) -> Answer<R> {
     let (result, woken) = with(|descriptors| {
         let result = f(&mut descriptors.unix);
@@ -39,7 +40,7 @@ fn kind_of(kind: c_int, protocol: c_int) -> Answer<Kind> {
     }
     match kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC) {
         libc::SOCK_STREAM => Ok(Kind::Stream),
-        // Linux accepts one for the other.
+        // Linux accepts `SOCK_RAW` for `SOCK_DGRAM`.
         libc::SOCK_DGRAM | libc::SOCK_RAW => Ok(Kind::Datagram),
         libc::SOCK_SEQPACKET => Ok(Kind::SeqPacket),
         _ => Err(Errno(libc::ESOCKTNOSUPPORT)),

@@ -1,4 +1,4 @@
-//! Describes in words what an epoll instance watches, for reports of runs in which a guest waits.
+//! Describes what an epoll instance watches, for reports of runs in which a guest waits.
 
 use std::ffi::c_int;
 
@@ -6,11 +6,12 @@ use crate::interpose::system::SocketAddress;
 use crate::system::descriptors::{FileKind, with_file};
 use crate::system::{epoll, sockets};
 
-/// Maximum number of descriptors that are described. For the others, only their number is given.
+/// Maximum number of descriptors that are described. The remaining ones are only counted.
 const MAX_DESCRIBED: usize = 6;
 
-/// Describes the descriptors that an epoll instance watches, in the order of their numbers: sockets with their addresses, and
-/// pipes. Descriptors with which a runtime wakes itself are left out.
+/// Describes the sockets and pipes that an epoll instance watches, in the order of their
+/// descriptors, and sockets with their addresses. Descriptors with which a runtime wakes itself are
+/// left out.
 pub(crate) fn watched(epoll: c_int) -> Vec<String> {
     let descriptors = epoll::watched(epoll).unwrap_or_default();
     let mut described: Vec<String> = descriptors.into_iter().filter_map(describe).collect();

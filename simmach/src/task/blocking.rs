@@ -15,7 +15,8 @@ use crate::task::simulated;
 #[cfg(feature = "sim")]
 use crate::time::sleep;
 
-/// Range of the latency of a blocking call in nanoseconds. The calm value is its middle.
+/// Range of the latency of a blocking call in nanoseconds. The calm value is the middle of the
+/// range.
 #[cfg(feature = "sim")]
 const BLOCKING_NANOS: (u64, u64) = (20_000, 200_000);
 

@@ -1,4 +1,5 @@
-//! Tasks that a guest spawns with simmach's own modules.
+//! Tasks that a process spawns with simmach's modules. A guest's tasks run in the context of the
+//! guest's runtime.
 
 use std::future::Future;
 use std::pin::Pin;

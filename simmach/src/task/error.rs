@@ -1,4 +1,4 @@
-//! [`JoinError`].
+//! [`JoinError`]: the error of a task that was cancelled or panicked.
 
 use std::any::Any;
 use std::fmt;
@@ -13,7 +13,7 @@ pub struct JoinError {
 
 enum Cause {
     Cancelled,
-    /// The mutex makes the error `Sync`, like tokio's error. It is never contended.
+    /// The mutex makes the error `Sync`, like tokio's error. The mutex is never contended.
     Panic(Mutex<Box<dyn Any + Send + 'static>>),
 }
 

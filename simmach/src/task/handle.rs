@@ -1,4 +1,4 @@
-//! Handles to await and abort tasks.
+//! Handles that await and abort tasks.
 
 use std::fmt;
 use std::future::Future;
@@ -9,7 +9,7 @@ use crate::task::JoinError;
 #[cfg(feature = "sim")]
 use crate::task::join;
 
-/// A handle to a task. Awaiting it returns the output of the task.
+/// A handle to a task. Awaiting the handle returns the output of the task.
 ///
 /// Dropping the handle detaches the task, which continues to run. In a run, a panic of a detached task fails the run.
 pub struct JoinHandle<T>(JoinHandleKind<T>);

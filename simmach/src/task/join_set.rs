@@ -1,4 +1,4 @@
-//! [`JoinSet`].
+//! [`JoinSet`]: a set of tasks that are awaited together.
 
 use std::future::Future;
 use std::panic::resume_unwind;
@@ -8,7 +8,8 @@ use futures::stream::{FuturesUnordered, StreamExt};
 
 use crate::task::{AbortHandle, JoinError, JoinHandle, spawn, spawn_local};
 
-/// A set of tasks that are awaited in the order in which they end. Dropping the set aborts all of them.
+/// A set of tasks that are awaited in the order in which they end. Dropping the set aborts all of
+/// its tasks.
 #[derive(Debug)]
 pub struct JoinSet<T> {
     handles: FuturesUnordered<JoinHandle<T>>,
@@ -20,7 +21,7 @@ impl<T: 'static> JoinSet<T> {
         Self { handles: FuturesUnordered::new() }
     }
 
-    /// Returns the number of tasks in the set, including those that have ended but were not joined yet.
+    /// Returns the number of tasks in the set, including ended tasks that have not been joined yet.
     pub fn len(&self) -> usize {
         self.handles.len()
     }

@@ -1,8 +1,9 @@
 //! `select!`: waits for the first of several futures, polled in an order drawn from the seed.
 //!
-//! The `select!` macros of tokio and futures take the order from generators that all runs in a process share. In native
-//! processes, where simmach does not set tokio's generator, a run would not be a function of its seed. Here, the order is
-//! drawn at the address (task, nth poll of a `select!`, branch).
+//! The `select!` macros of tokio and futures take the order from generators that all runs in a
+//! process share. simmach does not set tokio's generator for native processes, so a run that used
+//! it would not be a function of its seed. simmach's `select!` draws the order at the address
+//! (task, nth poll of a `select!`, branch).
 
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;
@@ -11,8 +12,8 @@ use crate::engine::draws::address::Address;
 #[cfg(feature = "sim")]
 use crate::engine::tasks::numbering::Numbered;
 
-/// Waits for several futures at once, and runs the handler of the first future that is ready. Like `tokio::select!`, but in
-/// a run the order of polling is drawn from the seed.
+/// Waits for several futures at once, and runs the handler of the first future that is ready. It is
+/// like `tokio::select!`, but in a run the order of polling is drawn from the seed.
 ///
 /// ```
 /// use simmach::time::{DurationUnits, sleep};
@@ -34,12 +35,13 @@ use crate::engine::tasks::numbering::Numbered;
 ///
 /// # Behaviour
 ///
-/// 1. All conditions are evaluated, and then all future expressions, including those of disabled branches.
-/// 2. The futures of enabled branches are polled in this task. Each poll draws a new order. With `biased;`, and for draws that
-///    the shrinker made calm, it is the order in the source.
+/// 1. All conditions are evaluated, and then all future expressions, including those of disabled
+///    branches.
+/// 2. The futures of enabled branches are polled in this task. Each poll draws a new order. With
+///    `biased;`, and for draws that the shrinker made calm, the order is that of the source.
 /// 3. If the output of a future does not match its pattern, the branch is disabled.
-/// 4. At the first match all futures are dropped and the handler runs. It may use `.await`, `?`, `return`, `break` and
-///    `continue`.
+/// 4. At the first match, all futures are dropped and the handler runs. The handler may use
+///    `.await`, `?`, `return`, `break` and `continue`.
 /// 5. If all branches are disabled, the handler of `else` runs.
 ///
 /// As in tokio, dropping a future that is not cancel safe may lose data. Outside a run, the order does not depend on a seed.

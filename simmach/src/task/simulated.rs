@@ -1,4 +1,4 @@
-//! Spawning tasks in a run.
+//! Spawns tasks in a run.
 
 use std::any::Any;
 use std::future::{Future, poll_fn};
@@ -32,7 +32,7 @@ where
     spawn_as(Role::Spawned, scope, location, Entered::new(future)).1
 }
 
-/// Yields once. The seed decides which ready task runs next, which may be this one.
+/// Yields once. The seed decides which ready task runs next; it may be this task.
 pub(super) async fn yield_now() {
     let mut yielded = false;
     poll_fn(|cx| {

@@ -1,4 +1,4 @@
-//! Spawning tasks.
+//! Spawns tasks, in a run or outside.
 
 use std::future::Future;
 
@@ -6,7 +6,7 @@ use crate::task::JoinHandle;
 #[cfg(feature = "sim")]
 use crate::task::simulated;
 
-/// Spawns a task. In a run it belongs to the running process, and ends with it.
+/// Spawns a task. In a run, the task belongs to the running process and ends with the process.
 ///
 /// # Panics
 ///

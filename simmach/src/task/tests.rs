@@ -1,4 +1,4 @@
-//! Tasks, timers and scheduling together, as the code under test sees them.
+//! Tests of tasks, timers and scheduling together, as the code under test uses them.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,7 +27,7 @@ fn time_jumps_to_the_next_event() {
     assert_eq!(ran.nanos, 45 * 60 * 1_000_000_000);
 }
 
-/// The handle may be created while the task runs, or after it has ended.
+/// The handle may be created while the task runs, or after the task has ended.
 #[test]
 fn abort_handle_reports_the_end_whenever_it_was_created() {
     rig::pass(0, async || {

@@ -1,4 +1,4 @@
-//! [`Instant`].
+//! [`Instant`]: a point in virtual or real time.
 
 use std::fmt;
 use std::ops::{Add, AddAssign, Sub, SubAssign};
@@ -9,8 +9,9 @@ use crate::engine::context;
 
 /// A measurement of a monotonic clock, like `tokio::time::Instant`.
 ///
-/// In a run it is a point in virtual time on the clock of the machine. It wraps std's `Instant` and has the same range. The
-/// clock does not start at zero, so instants before the beginning of the run can be represented.
+/// In a run, an instant is a point in virtual time on the machine's clock. It wraps std's `Instant`
+/// and has the same range. The clock does not start at zero, so instants before the beginning of
+/// the run can be represented.
 ///
 /// Instants of virtual and of real time are unrelated. The duration between them is zero.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -27,8 +28,8 @@ enum InstantKind {
 impl Instant {
     /// Returns the current instant.
     ///
-    /// In a run, time does not pass within a poll. To let busy loops end, each call after the first 1,000 in one poll advances
-    /// the clock by one microsecond.
+    /// In a run, time does not pass within a poll. So that busy loops end, each call after the
+    /// first 1,000 in one poll advances the clock by one microsecond.
     ///
     /// # Panics
     ///

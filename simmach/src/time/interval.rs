@@ -1,4 +1,4 @@
-//! Periodic ticks.
+//! Intervals, which tick periodically.
 
 use std::future::poll_fn;
 use std::task::{Context, Poll};
@@ -8,7 +8,8 @@ use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::simulated;
 
-/// Creates an interval whose first tick is immediate, and which then ticks every `period`, at most 30 years.
+/// Creates an interval whose first tick is immediate. It then ticks every `period`, which is at
+/// most 30 years.
 ///
 /// # Panics
 ///
@@ -19,7 +20,8 @@ pub fn interval(period: Duration) -> Interval {
     interval_at(Instant::now(), period)
 }
 
-/// Creates an interval whose first tick is at `start`, and which then ticks every `period`, at most 30 years.
+/// Creates an interval whose first tick is at `start`. It then ticks every `period`, which is at
+/// most 30 years.
 ///
 /// # Panics
 ///

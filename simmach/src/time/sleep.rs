@@ -1,4 +1,4 @@
-//! Sleeping until a deadline.
+//! Sleeps: futures that are ready at a deadline.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -9,10 +9,11 @@ use crate::time::Instant;
 #[cfg(feature = "sim")]
 use crate::time::simulated;
 
-/// Waits for `duration`, at most 30 years.
+/// Waits for `duration`, but at most for 30 years.
 ///
-/// In a run, the duration is measured by the clock of the machine: if the clock runs fast, the sleep ends early. If the speed of
-/// the clock changes meanwhile, the rest of the sleep takes place at the new speed.
+/// In a run, the machine's clock measures the duration: if the clock runs fast, the sleep ends
+/// early. If the clock's speed changes during the sleep, the rest of the sleep is measured at the
+/// new speed.
 ///
 /// # Panics
 ///
@@ -29,7 +30,8 @@ pub fn sleep(duration: Duration) -> Sleep {
 ///
 /// # Panics
 ///
-/// In the same cases as [`sleep`], and if `deadline` is in real time and the caller is in a run, or the other way round.
+/// In the same cases as [`sleep`]. Also if `deadline` is in real time but the caller is in a run,
+/// or the other way round.
 #[track_caller]
 pub fn sleep_until(deadline: Instant) -> Sleep {
     here! {
@@ -38,7 +40,8 @@ pub fn sleep_until(deadline: Instant) -> Sleep {
     }
 }
 
-/// The sleep of a timeout. Unlike [`sleep`], it is not limited to 30 years. `None` if no [`Instant`] can represent the deadline.
+/// The sleep of a timeout. Unlike [`sleep`], it is not limited to 30 years. Returns `None` if no
+/// [`Instant`] can represent the deadline.
 #[track_caller]
 pub(super) fn for_timeout(duration: Duration) -> Option<Sleep> {
     here! {

@@ -9,10 +9,10 @@ use pin_project_lite::pin_project;
 
 use crate::time::{Instant, Sleep, sleep, sleep_until};
 
-/// Waits for `future`, for at most `duration`.
+/// Waits for `future`, but at most for `duration`.
 ///
-/// A future that is ready at the deadline is in time. If the deadline is out of the range of [`Instant`], the wait has no
-/// timeout.
+/// A future that is ready at the deadline is in time. If the deadline is outside the range of
+/// [`Instant`], there is no timeout.
 ///
 /// # Errors
 ///
@@ -26,7 +26,7 @@ pub fn timeout<F: IntoFuture>(duration: Duration, future: F) -> Timeout<F::IntoF
     Timeout { future: future.into_future(), sleep: sleep::for_timeout(duration) }
 }
 
-/// Waits for `future`, until `deadline`. See [`timeout`].
+/// Waits for `future`, but at most until `deadline`. See [`timeout`].
 ///
 /// # Errors
 ///

@@ -1,4 +1,4 @@
-//! Durations from integers: `5.secs()`.
+//! [`DurationUnits`]: durations from integers, such as `5.secs()`.
 
 use std::time::Duration;
 

@@ -1,12 +1,13 @@
-//! The fairness of parking_lot, whose locks tokio's feature `full` uses.
+//! Disables the timed fairness of parking_lot, whose locks tokio's feature `full` uses.
 //!
-//! parking_lot usually lets threads contend for a lock. About every half a millisecond, it hands the lock over to a waiting
-//! thread instead. It keeps the times of these handovers by the address of the lock, in a table that outlives runs, so two
-//! runs of a seed would differ. Therefore simmach makes parking_lot create the table before the first run, while the clock
-//! shows a time that no run reaches. A lock is then handed over only by `unlock_fair`.
+//! parking_lot usually lets threads contend for a lock. About every half a millisecond, it hands
+//! the lock over to a waiting thread instead. It keeps the times of these handovers by the address
+//! of the lock, in a table that outlives runs, so two runs of a seed would differ. Therefore
+//! simmach makes parking_lot create the table before the first run, while the clock shows a time
+//! that no run reaches. Afterwards, only `unlock_fair` hands a lock over.
 //!
-//! parking_lot replaces the table when more threads exist than it was made for. In such a process, the determinism check
-//! detects code that depends on the handovers.
+//! parking_lot replaces the table when there are more threads than the table was made for. In such
+//! a process, the determinism check detects code that depends on the handovers.
 
 use std::sync::mpsc;
 use std::thread;
@@ -21,8 +22,9 @@ const THREADS: usize = 128;
 /// A time that no run reaches: 30,000 years.
 const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
-/// Makes parking_lot create its table. Must be called outside runs. The threads start and end one after the other, so that
-/// their allocations have the same addresses in every process, unless the kernel randomizes addresses.
+/// Makes parking_lot create its table. Must be called outside runs. The threads start and end one
+/// after the other. So their allocations have the same addresses in every process, unless the
+/// kernel randomizes addresses.
 pub(super) fn prepare() {
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(THREADS);

@@ -1,12 +1,15 @@
 //! Resets private statics of tokio and `futures`, which all runs of one process share.
 //!
-//! A runtime's generator, which `tokio::select!` and `watch` draw from, is seeded with the number of runtimes built before.
-//! A runtime that is dropped ends its tasks in an order that depends on their ids, which come from a counter too. The
-//! generators of `futures::select!` and `tokio_stream::StreamMap` are seeded with the number of threads that have used them.
-//! A run resets all these counters, so that its behaviour does not depend on earlier runs. The counters are private. Each is
-//! found by its behaviour: it is the one word of the program's data that grows by one with each `Builder`, task or thread.
-//! If a counter is not found, for example with a different version of tokio, [`not_found`] reports it, and the determinism
-//! check detects code that depends on it.
+//! tokio seeds a runtime's generator, from which `tokio::select!` and `watch` draw, with the number
+//! of runtimes built before. When a runtime is dropped, it ends its tasks in an order that depends
+//! on their ids, which come from another counter. The generators of `futures::select!` and
+//! `tokio_stream::StreamMap` are seeded with the number of threads that have used them. A run
+//! resets all these counters, so that its behaviour does not depend on earlier runs.
+//!
+//! The counters are private, so this module finds each by its behaviour: it is the only word of the
+//! program's data that grows by one with each `Builder`, task or thread. If a counter is not found,
+//! for example with a different version of tokio, [`not_found`] reports it. The determinism check
+//! then detects code that depends on it.
 
 use std::future::ready;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +23,9 @@ use tokio_stream::StreamMap;
 use crate::engine::mix;
 use crate::guest::runtime::fairness;
 
-/// Makes tokio create its statics. Must be called outside runs; otherwise tokio's socket pair for signals would belong to
-/// the first run. Native processes need only the number of builders, which is found in a hundredth of the time.
+/// Makes tokio create its statics. Must be called outside runs; otherwise, tokio's socket pair for
+/// signals would belong to the first run. Native processes need only the counter of builders.
+/// Finding only this counter takes a hundredth of the time.
 pub(crate) fn prepare(has_guests: bool) {
     static ONCE: Once = Once::new();
     if !has_guests {
@@ -29,7 +33,8 @@ pub(crate) fn prepare(has_guests: bool) {
         return;
     }
     ONCE.call_once(|| {
-        // The runtime cannot be built if the process has no free descriptors; then no run can begin either.
+        // The runtime cannot be built if the process has no free descriptors. In that case no run
+        // can begin either.
         drop(Builder::new_current_thread().enable_all().build());
         builders();
         tasks();
@@ -39,7 +44,8 @@ pub(crate) fn prepare(has_guests: bool) {
     });
 }
 
-/// Returns a message for each counter that was not found, which names the code that depends on it. For runs with guests.
+/// Returns a message for each counter that was not found. The message names the code that depends
+/// on it. For runs with guests.
 pub(crate) fn not_found() -> Vec<String> {
     let counters = [
         (builders(), "tokio's count of runtimes", "`tokio::select!` and `tokio::sync::watch`"),

@@ -1,4 +1,4 @@
-//! The calls on files, answered by `system::files`.
+//! Passes calls on files to `system::files`, which answers them.
 
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};

@@ -1,4 +1,4 @@
-//! Locks on open files: `flock`, and those of `fcntl`.
+//! Locks on open files, by `flock` and `fcntl`.
 
 use std::ffi::c_int;
 use std::task::Waker;
@@ -10,14 +10,14 @@ use crate::interpose::system::{Answer, Errno, RangeRequest};
 use crate::system::files::{OpenFile, with_open};
 use crate::system::threads::{Deadline, wait};
 
-/// What an attempt to lock finds.
+/// The result of an attempt to lock.
 enum Attempt<T> {
     Done(T),
-    /// Another lock on this machine is in the way.
+    /// Another lock on this machine conflicts.
     Blocked(MachineId),
 }
 
-/// `flock`.
+/// Answers `flock`.
 pub(in crate::system) fn lock(descriptor: c_int, operation: c_int) -> Answer<()> {
     let is_blocking = operation & libc::LOCK_NB == 0;
     let what = operation & !libc::LOCK_NB;
@@ -31,7 +31,8 @@ pub(in crate::system) fn lock(descriptor: c_int, operation: c_int) -> Answer<()>
                 locks.unlock_whole(open.number);
                 return Ok((Attempt::Done(()), disk.take_lock_waiters()));
             }
-            // In place of the lock that it has, which others may wait for.
+            // The new lock replaces a previous lock of this open file, which other threads may wait
+            // for.
             let is_locked = locks.lock_whole(open.number, what == libc::LOCK_EX);
             let attempt =
                 if is_locked { Attempt::Done(()) } else { Attempt::Blocked(open.machine) };

@@ -1,4 +1,5 @@
-//! Mappings of files. The memory is the kernel's; what is written to it is found when a file is synced, written, or loses power.
+//! Mappings of files. The memory belongs to the real kernel. Bytes that the program writes to it
+//! reach the simulated file when the file is synced, written, or loses power.
 
 use std::ffi::c_int;
 
@@ -9,7 +10,8 @@ use crate::engine::record::event::FileCall;
 use crate::interpose::system::{Answer, Errno};
 use crate::system::files::{trace, with_open};
 
-/// The descriptor of the memory that `mmap` is to map in place of a file; `None` if its process has ended.
+/// Returns the descriptor of the memory that `mmap` must map instead of a file; `None` if the
+/// file's process has ended.
 pub(in crate::system) fn map(
     descriptor: c_int,
     protection: c_int,
@@ -31,7 +33,7 @@ pub(in crate::system) fn map(
     }
 }
 
-/// Notes a mapping that may be written through.
+/// Records a mapping for writing.
 pub(in crate::system) fn add_mapping(
     descriptor: c_int,
     address: usize,

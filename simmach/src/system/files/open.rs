@@ -1,4 +1,4 @@
-//! Opening files and folders.
+//! Opens files and folders.
 
 use std::ffi::{CString, c_int};
 
@@ -13,10 +13,10 @@ use crate::system::descriptors::{FileKind, open as open_descriptor};
 use crate::system::files::paths::{hash_path, host_is_read_only};
 use crate::system::files::{OpenFile, now, own_process, start_of, trace};
 
-/// Permission bits that new files do not get.
+/// Permission bits that are removed from new files (the `umask`).
 pub(super) const MASK: u32 = 0o022;
 
-/// Flags that describe how a file is used, and not how it is opened.
+/// Flags that concern the use of an open file, not the opening.
 const KEPT_FLAGS: c_int = libc::O_ACCMODE
     | libc::O_APPEND
     | libc::O_NONBLOCK
@@ -26,7 +26,7 @@ const KEPT_FLAGS: c_int = libc::O_ACCMODE
     | libc::O_PATH
     | libc::O_DIRECTORY;
 
-/// What opening a path leads to.
+/// The result of opening a path.
 enum Opened {
     Inode(InodeId, Vec<u8>),
     Host(Vec<u8>),
@@ -39,7 +39,8 @@ pub(in crate::system) fn open(at: PathAt<'_>, flags: c_int, mode: u32) -> Answer
     };
     let is_new = flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL;
     let follow = match () {
-        // What is to be created there cannot be a folder, whatever a link leads to.
+        // `O_CREAT` cannot create a file at a path with a slash at the end, even if a link there
+        // leads to a folder.
         () if flags & libc::O_CREAT != 0 && at.path.ends_with(b"/") => Follow::No,
         () if flags & libc::O_NOFOLLOW != 0 || is_new => Follow::IfSlash,
         () => Follow::Yes,

@@ -1,4 +1,4 @@
-//! Calls on paths, other than opening what they lead to.
+//! Calls on paths, except those that open a file.
 
 use std::ffi::{CString, c_int};
 
@@ -17,7 +17,8 @@ pub(super) fn hash_path(path: &[u8]) -> u64 {
     path.iter().fold(path.len() as u64, |hash, byte| mix(hash, u64::from(*byte)))
 }
 
-/// The error of a call that would change a file of the host. It is kept for the report.
+/// Returns the error for a call that would change a file of the host, and keeps its description for
+/// the report.
 pub(super) fn host_is_read_only(call: &str, path: &[u8]) -> Errno {
     let text = format!(
         "{call}({}): a run only reads the host's files. Write below the working folder, /tmp or /var, or wrap the call in \
@@ -33,7 +34,8 @@ pub(in crate::system) fn record_failure(code: c_int, text: String) {
     context::try_with(|engine| engine.failed_calls.add(engine.scope().process, code, text));
 }
 
-/// Resolves a path for the running process, and calls `f`; `None` if the process has ended.
+/// Resolves a path for the running process, and calls `f` with the result. Returns `None` if the
+/// process has ended.
 fn resolve<R>(
     at: PathAt<'_>,
     follow: Follow,

@@ -1,4 +1,4 @@
-//! What is done with an open file or folder.
+//! Operations on open files and folders: reading, writing, seeking and resizing.
 
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};
@@ -18,7 +18,7 @@ const KEEP_SIZE: c_int = libc::FALLOC_FL_KEEP_SIZE;
 const PUNCH_HOLE: c_int = libc::FALLOC_FL_PUNCH_HOLE;
 const ZERO_RANGE: c_int = libc::FALLOC_FL_ZERO_RANGE;
 
-/// Reads at the file's position, or at another.
+/// Reads at the position `at`, or at the open file's own position.
 pub(in crate::system) fn read(
     descriptor: c_int,
     into: &mut [IoSliceMut<'_>],

@@ -1,4 +1,4 @@
-//! Calls that receive and send data.
+//! Calls on sockets that receive and send data.
 
 use std::ffi::c_int;
 use std::io::{IoSlice, IoSliceMut};

@@ -9,10 +9,10 @@ use crate::engine::panics::Uncaught;
 use crate::engine::slot::Carry;
 use crate::interpose::baton::Handed;
 
-/// The states of the layers that move with a run.
+/// The states of the layers, which move with a run.
 static LAYERS: OnceLock<&'static [&'static dyn Carry]> = OnceLock::new();
 
-/// Sets the states of layers that move with a run. Only the first call has an effect.
+/// Sets the states of the layers that move with a run. Only the first call has an effect.
 pub(crate) fn set_carried(layers: &'static [&'static dyn Carry]) {
     let _ = LAYERS.set(layers);
 }
@@ -34,7 +34,8 @@ impl std::fmt::Debug for State {
 }
 
 impl Carried {
-    /// Takes the run from this thread, which must then wait until the run comes back, or end.
+    /// Takes the run from this thread. The thread must then either end or wait until it gets the
+    /// run back.
     pub(super) fn take() -> Option<Self> {
         let layers =
             LAYERS.get().copied().unwrap_or(&[]).iter().map(|layer| layer.take()).collect();

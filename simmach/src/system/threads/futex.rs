@@ -1,4 +1,4 @@
-//! Futex waits and wakes of a guest's threads.
+//! Answers futex waits and wakes of a guest's threads.
 
 use std::ffi::c_long;
 use std::sync::Arc;

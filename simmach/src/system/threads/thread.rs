@@ -17,24 +17,26 @@ use crate::system::threads::carried::Carried;
 use crate::system::threads::{Deadline, Threads, with};
 use crate::time::simulated::{Sleep, sleep_until_clock};
 
-/// Number of failing waits after which a thread of an ended process is suspended until others have ended.
+/// Number of failed waits after which a thread of an ended process is suspended until other threads
+/// have ended.
 const MAX_FAILED_WAITS: u32 = 1_000;
-/// How far a thread's clock is advanced by each failing wait, in nanoseconds: an hour.
+/// How far each failed wait advances a thread's clocks, in nanoseconds: an hour.
 const AHEAD: u64 = 3_600_000_000_000;
 
 thread_local! {
-    /// This thread, if a guest started it. `ManuallyDrop`, since it is needed while the thread's other thread-locals are
-    /// destroyed.
+    /// This thread, if a guest started it. It is `ManuallyDrop`, since it is needed while the
+    /// thread's other thread-locals are destroyed.
     static OWN: RefCell<ManuallyDrop<Option<Arc<Thread>>>> =
         const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// A thread of a guest. Only the thread that has the run locks its state, so the lock is never contended.
+/// A thread of a guest. Only the thread that has the run locks the state, so the lock is never
+/// contended.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
-    /// Raised when the run comes to the thread.
+    /// Raised when the run moves to this thread.
     go: Baton,
-    /// Raised when the run comes back.
+    /// Raised when the run moves back.
     back: Baton,
     state: Mutex<ThreadState>,
 }

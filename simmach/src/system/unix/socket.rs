@@ -1,4 +1,4 @@
-//! One Unix socket.
+//! The state of one Unix socket.
 
 use std::collections::VecDeque;
 use std::ffi::c_int;
@@ -8,9 +8,10 @@ use libc::{EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP};
 use crate::engine::{MachineId, ProcessId};
 use crate::system::descriptors::FileId;
 
-/// Size of the send buffer: Linux's default, in bytes that include Linux's overhead for each message.
+/// Size of the send buffer in bytes, Linux's default. It includes Linux's overhead for each
+/// message.
 pub(super) const SEND_BUFFER: usize = 212_992;
-/// The maximum length of a piece into which Linux splits a write to a stream.
+/// Maximum length in bytes of the pieces into which Linux splits a write to a stream.
 pub(super) const MAX_PIECE: usize = 36_544;
 /// Maximum number of messages in the queue of a socket that is not connected to the sender (`net.unix.max_dgram_qlen`). As
 /// on Linux, one more message fits.
@@ -33,7 +34,7 @@ pub(super) enum State {
     Unconnected,
     Listening {
         backlog: usize,
-        /// Connected sockets without a descriptor, to be accepted.
+        /// Connected sockets without a descriptor, which wait to be accepted.
         queue: VecDeque<SocketId>,
     },
     Connected,

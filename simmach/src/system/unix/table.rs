@@ -17,11 +17,12 @@ use crate::system::unix::socket::{
 #[derive(Debug, Default)]
 pub(crate) struct UnixSockets {
     sockets: BTreeMap<SocketId, Socket>,
-    /// For each name, the socket that has it, or had it: a path stays until it is bound again.
+    /// The socket that has or had each name. A closed socket's path remains until it is bound
+    /// again.
     names: BTreeMap<Name, SocketId>,
     last_id: u32,
     last_automatic_name: u32,
-    /// Files to notify.
+    /// The files that must be notified.
     woken: Vec<FileId>,
 }
 
@@ -33,11 +34,11 @@ fn name_of(machine: MachineId, kind: Kind, name: &[u8]) -> Name {
     (machine, is_abstract.then_some(kind), name.to_vec())
 }
 
-/// A received message, truncated to the room in the buffers.
+/// A received message, truncated to the size of the buffers.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) copied: usize,
-    /// Whole length of the message.
+    /// Full length of the message in bytes.
     pub(super) length: usize,
     pub(super) from: Option<Vec<u8>>,
 }

@@ -1,4 +1,5 @@
-//! `select!` as tokio documents it, and its order, which is drawn from the seed.
+//! Tests that `select!` behaves as tokio documents its own, and that its order is drawn from the
+//! seed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -14,7 +15,8 @@ use crate::engine::rig;
 use crate::task::yield_now;
 use crate::time::{DurationUnits, Instant, sleep};
 
-/// Which of four ready branches is first, twenty times, in a run with this seed.
+/// Repeats a `select!` of four ready branches twenty times, in a run with this seed. Returns which
+/// branch was first each time.
 fn firsts(seed: u64, overlay: Overlay) -> Vec<u32> {
     let found: Arc<Mutex<Vec<u32>>> = Arc::default();
     let inside = Arc::clone(&found);

@@ -1,4 +1,4 @@
-//! Periodic ticks in virtual time.
+//! Intervals in virtual time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -8,8 +8,8 @@ use std::time::Duration;
 use crate::time::simulated::{Sleep, sleep_until};
 use crate::time::{Instant, MAX_SLEEP, MissedTickBehavior};
 
-/// A tick counts as missed if it is later than this. The value is the same as in tokio, whose timers have a granularity of a
-/// millisecond.
+/// A tick counts as missed if it is later than this. The value is that of tokio, whose timers have
+/// a granularity of one millisecond.
 const TOLERANCE: Duration = Duration::from_millis(5);
 
 #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! Sleeping until a deadline in virtual time.
+//! Sleeps until a deadline in virtual time.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -20,7 +20,8 @@ pub(crate) fn sleep(duration: Duration) -> Sleep {
     begin(|now, clock| (now.saturating_add(nanos(duration.min(MAX_SLEEP))), clock.origin(), false))
 }
 
-/// Like [`sleep`], but without the limit of [`MAX_SLEEP`]. `None` if std's `Instant` cannot represent the deadline.
+/// Like [`sleep`], but without the limit of [`MAX_SLEEP`]. Returns `None` if std's `Instant` cannot
+/// represent the deadline.
 #[track_caller]
 #[inline]
 pub(crate) fn sleep_unlimited(duration: Duration) -> Option<Sleep> {
