@@ -1,5 +1,6 @@
-//! A program that has no use for the simulation, as production has none: built without the feature `sim`, it defines
-//! nothing of the C library's. With the feature `real` it has the real thing of everything, and uses it.
+//! A program without the simulation, as in production. Without the feature `sim`, simmach defines
+//! none of the C library's functions. With the feature `real`, this program uses a real connection,
+//! a real store and real tasks.
 
 #[cfg(not(feature = "real"))]
 fn main() -> simmach::Result {
@@ -27,7 +28,7 @@ mod real {
     use simmach::time::{Instant, sleep, timeout};
     use simmach::{rand, select, signal, task};
 
-    /// A word goes over a connection, into a store, and is read again.
+    /// Sends a word over a connection, stores it, and reads it again.
     pub(crate) async fn there_and_back() -> simmach::Result<Vec<u8>> {
         let began = Instant::now();
         let listener = TcpListener::bind("127.0.0.1:0").await?;

@@ -1,4 +1,5 @@
-//! Items that the expansion of simmach's macros uses. Not part of the public API; anything here may change.
+//! Items that simmach's macros use in their expansions. They are not part of the public API and may
+//! change at any time.
 
 pub use simmach_macros::select_branches;
 

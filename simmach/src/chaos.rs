@@ -1,7 +1,8 @@
 //! Plans that break the cluster while a test runs.
 //!
-//! A plan is an async function that takes [`Sim`]. The plans in this module choose among the machines that are running,
-//! restore only what they took down themselves, and hit the machine of the test's body only if it is named.
+//! A plan is an async function that takes [`Sim`]. The plans in this module choose among the
+//! running machines, and restore only what they took down themselves. They hit the machine of the
+//! test's body only if it is named.
 
 mod monkey;
 mod pace;
@@ -27,10 +28,12 @@ pub use crate::chaos::swarm::{Hardship, Swarm};
 ///
 /// Every closure `async |sim: Sim| …` is a plan.
 pub trait Plan: 'static {
-    /// Runs until it returns, the run ends, or [`Sim::settle`] ends it. An error fails the run.
+    /// Runs the plan until it returns, the run ends, or [`Sim::settle`] ends it. An error fails the
+    /// run.
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>>;
 
-    /// Returns the errors in the plan's settings, given the names of all machines. A test with such errors is not run.
+    /// Returns the errors in the plan's settings. `machines` contains the names of all machines. A
+    /// test with such errors is not run.
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let _ = machines;
         Vec::new()

@@ -1,8 +1,9 @@
-//! Steps of a test and its random choices, drawn from the seed.
+//! The steps of a test and its random choices, both drawn from the seed.
 //!
-//! A choice is drawn at the address (sequence of steps, step, nth choice of the step). Its calm value is the smallest number,
-//! the first element, or `false`. The calm value of a step is that it is left out. Since addresses do not depend on other
-//! steps, leaving a step out does not change the choices of the remaining ones.
+//! A choice is drawn at the address (step sequence, step, nth choice of the step). Its calm value
+//! is the smallest number, the first element, or `false`. The calm value of a step leaves the step
+//! out. Addresses do not depend on other steps, so the choices in the remaining steps do not
+//! change.
 
 use std::cell::Cell;
 use std::fmt::{self, Display};
@@ -25,7 +26,7 @@ pub struct Steps {
     count: u64,
     /// The task in which the current step began.
     task: Option<TaskKey>,
-    /// Whose steps they are, in reports.
+    /// Who takes the steps, for reports.
     name: Option<Rc<str>>,
 }
 
@@ -35,7 +36,7 @@ impl Steps {
         Self { sequence, next: 0, count, task: None, name: None }
     }
 
-    /// Sets whose steps they are: `step 3 of client 1` in a report.
+    /// Names who takes the steps. Reports then say, for example, `step 3 of client 1`.
     ///
     /// ```no_run
     /// # use simmach::prelude::*;

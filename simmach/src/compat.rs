@@ -1,6 +1,7 @@
 //! Runtime support for protocol crates, for processes that use simmach's own modules.
 //!
-//! In a process with a tokio runtime these crates work as in production, without this module.
+//! A process with a tokio runtime does not need this module: these crates work there as in
+//! production.
 //!
 //! | crate | what to use |
 //! |---|---|

@@ -1,10 +1,10 @@
 //! Macros for handles that are simulated or real.
 //!
-//! A handle is an enum with a variant for each of the features `sim` and `real`. With both features, handles created in a
-//! run are simulated, and all others are real. With one feature, the enum has one variant, and the choice compiles to
-//! nothing.
+//! A handle is an enum with a variant for each of the features `sim` and `real`. With both
+//! features, handles created in a run are simulated, and all others are real. With only one of the
+//! features, the enum has one variant, and the compiler removes the choice.
 
-/// Evaluates `simulated` in a run, and `real` outside.
+/// Evaluates `simulated` in a run, and `real` outside a run.
 #[cfg(all(feature = "sim", feature = "real"))]
 macro_rules! here {
     (simulated => $simulated:expr, real => $real:expr $(,)?) => {
@@ -28,7 +28,8 @@ macro_rules! here {
     };
 }
 
-/// Matches on a handle of the enum `$kind`, with one expression for both variants or one for each.
+/// Matches on a handle of the enum `$kind`, with one expression for both variants or one for each
+/// variant.
 macro_rules! either {
     ($kind:ident of $handle:expr, $inner:ident => $answer:expr) => {
         either!($kind of $handle, simulated $inner => $answer, real $inner => $answer)

@@ -1,11 +1,13 @@
 //! A test harness for distributed systems.
 //!
-//! [`sim_test`] runs an async function with many seeds. Each run simulates a whole cluster within one OS process and in
-//! virtual time. A run has machines, a network with realistic TCP, LMDB storage on every machine, and plans that inject
-//! faults. A run is a function of its seed: the same seed always produces the same run.
+//! [`sim_test`] runs an async function with many seeds. Each run simulates a whole cluster within
+//! one OS process and in virtual time. A run has machines, a network with realistic TCP, LMDB
+//! storage on every machine, and plans that inject faults. The same seed always produces the same
+//! run.
 //!
-//! The code under test is your production code. It may use tokio and any crate built on tokio. A process that uses tokio is
-//! a *guest*: simmach gives it a runtime of its own and answers the system calls that tokio makes.
+//! The code under test is your production code. It may use tokio and any crate that is based on
+//! tokio. A process that uses tokio is a *guest*: simmach gives the process its own runtime and
+//! answers the system calls that tokio makes.
 //!
 //! # A first test
 //!

@@ -4,9 +4,9 @@
 //! - *Kill*: the process ends at once. The kernel of the machine closes its sockets.
 //! - *Power off*: all processes end, nothing more is sent, and data that is not durable is lost.
 //!
-//! A machine without running processes still has a kernel, which answers with RST. A machine without power does not answer.
-//! Not modelled are the duration of a boot, and resources that processes on one machine share, except its disk and
-//! addresses.
+//! A machine without running processes still has a kernel, which answers with RST. A machine
+//! without power does not answer. The duration of a boot is not modelled. Processes on one machine
+//! share only its disk and its addresses.
 
 mod disks;
 mod down_by;

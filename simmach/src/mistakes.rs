@@ -1,5 +1,5 @@
-//! [`Mistakes`]: what is wrong in the arguments of builders. Builders do not fail; the code that uses them reports all
-//! mistakes at once.
+//! [`Mistakes`]: the mistakes in the arguments of builders. Builders do not fail; the code that
+//! uses a builder reports all of its mistakes at once.
 
 use std::fmt::Display;
 
@@ -19,7 +19,7 @@ impl Mistakes {
         }
     }
 
-    /// Adds the mistakes of a part. `of` says which part it is.
+    /// Adds the mistakes of a part. `of` names the part.
     pub(crate) fn add_all(&mut self, of: impl Display, mistakes: impl IntoIterator<Item = String>) {
         self.0.extend(mistakes.into_iter().map(|mistake| format!("{of}: {mistake}")));
     }

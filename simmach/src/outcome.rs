@@ -11,14 +11,15 @@ use crate::engine::record::effects::{Effects, Fault};
 use crate::engine::record::trace::{Checkpoint, TraceEvent};
 use crate::sim::PlanActivity;
 
-/// The records that are kept of a run besides its verdict. A sweep keeps nothing; a reported run keeps its log.
+/// Which records of a run are kept, besides its verdict. A sweep keeps none; a reported run keeps
+/// its log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Keep {
-    /// The log, as filtered by `RUST_LOG`.
+    /// The log lines that `RUST_LOG` enables.
     pub log: bool,
     /// Every event of the trace.
     pub events: bool,
-    /// How much is recorded of deviations.
+    /// How much of the deviations is recorded.
     pub deviations: RecordLevel,
     /// The packets that machines sent.
     pub packets: bool,
@@ -29,7 +30,7 @@ pub(crate) struct Keep {
 /// The outcome of a run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Outcome {
-    /// Its seed.
+    /// The seed of the run.
     pub seed: u64,
     /// The verdict.
     pub verdict: Verdict,

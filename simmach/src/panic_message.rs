@@ -1,8 +1,8 @@
-//! The message of a panic.
+//! Extracts the message of a panic from its payload.
 
 use std::any::Any;
 
-/// Returns the message of a panic's payload.
+/// Returns the message in a panic's payload.
 pub(crate) fn panic_message(payload: &(dyn Any + Send)) -> String {
     payload
         .downcast_ref::<&str>()

@@ -1,4 +1,4 @@
-//! Runs that a program executes instead of a test, for examples and benchmarks.
+//! Runs that a program executes instead of a test. Examples and benchmarks use this module.
 //!
 //! ```
 //! use simmach::prelude::*;

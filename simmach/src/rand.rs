@@ -1,11 +1,12 @@
 //! Random numbers for the code under test.
 //!
-//! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at the address (task, nth).
-//! The path of a task begins with its machine, service and incarnation, so draws in one task do not affect other tasks. Calm
-//! generators, as in shrunk runs, do not depend on the seed, but still differ from each other, since programs may rely on
-//! random names being unique.
+//! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at
+//! the address (task, nth). The path of a task begins with its machine, service and incarnation, so
+//! draws in one task do not affect other tasks. In shrunk runs generators are calm: they do not
+//! depend on the seed. They still differ from each other, since programs may rely on random names
+//! being unique.
 //!
-//! Outside a run, with the feature `real`, generators are seeded by the operating system.
+//! Outside a run, with the feature `real`, the operating system seeds generators.
 //!
 //! [`Generator`] implements the traits of `rand_core` 0.10, so everything in `rand` 0.10 works with it.
 
@@ -26,7 +27,8 @@ use crate::engine::tasks::numbering::Numbered;
 #[cfg(feature = "sim")]
 use crate::engine::{self, context, mix};
 
-/// Creates a random number generator. In a run it is seeded from the run's seed, otherwise by the operating system.
+/// Creates a random number generator. In a run, the generator is seeded from the run's seed;
+/// otherwise, by the operating system.
 ///
 /// ```
 /// use rand_core::Rng;

@@ -1,10 +1,10 @@
 //! The stop signal of a process, as a future or as a token.
 //!
-//! In a run this models SIGTERM: a process that is stopped gets the signal and is killed after a grace period. Signals sent by
-//! processes are not modelled.
+//! In a run, the stop signal models SIGTERM: a process that is stopped gets the signal, and is
+//! killed after a grace period. Signals sent by processes are not modelled.
 //!
-//! Outside a run, with the feature `real`, the signal is SIGTERM or Ctrl-C, received through tokio. After the first call of
-//! [`token`], these signals no longer end the process by themselves.
+//! Outside a run, with the feature `real`, the stop signal is SIGTERM or Ctrl-C, received through
+//! tokio. After the first call of [`token`], SIGTERM and Ctrl-C no longer end the process.
 
 #[cfg(feature = "real")]
 mod real;
@@ -36,7 +36,8 @@ pub async fn stopped() {
     token().stopped().await;
 }
 
-/// Returns a token for the stop signal of this process, which can be passed to any of its tasks.
+/// Returns a token for the stop signal of this process. The token can be passed to any task of the
+/// process.
 ///
 /// # Panics
 ///

@@ -1,4 +1,5 @@
-//! [`Sim`]: control over the simulated cluster, for tests and plans. Code under test never sees it.
+//! [`Sim`]: the control over the simulated cluster, for tests and plans. Code under test does not
+//! use it.
 
 pub(crate) mod acts;
 mod links;
@@ -28,7 +29,7 @@ pub(crate) use crate::sim::world::{
     Idle, PlanActivity, add_plan, install, record_idle, remove, request_fault, take_plan_activity,
 };
 
-/// Name of plans that have no name of their own.
+/// Name of plans without their own name.
 pub(crate) const A_PLAN: &str = "a plan";
 
 /// A common grace period for [`Sim::stop`]: how long a service may take to stop before it is killed.

@@ -1,5 +1,5 @@
-//! The declarations in the attribute of a test: settings, topology, plans and body. The macro builds them with
-//! [`SpecBuilder`].
+//! The declarations in a test's attribute: settings, topology, plans and body. The macro builds a
+//! [`Spec`] with [`SpecBuilder`].
 
 mod settings;
 mod shape;
@@ -29,7 +29,8 @@ pub use crate::spec::topology::Topology;
 
 pub(crate) type Body = Box<dyn FnOnce(Sim) -> LocalBoxFuture<'static, Result<(), String>>>;
 
-/// The topology, plans, limits and body of a test. It is built anew for each run, on the thread of the run.
+/// The topology, plans, limits and body of a test. A new spec is built for each run, on the thread
+/// of the run.
 pub struct Spec {
     pub(crate) topology: Topology,
     pub(crate) client: Option<String>,

@@ -11,7 +11,7 @@ use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
 
-/// The times of [`GracefulMonkey::published`].
+/// The default durations if `every` is set, from [`GracefulMonkey::published`].
 const EVERY: DurationRange = DurationRange::new(Duration::from_secs(20), Duration::from_secs(90));
 const GRACE: DurationRange = DurationRange::new(Duration::ZERO, Duration::from_secs(5));
 const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Duration::from_secs(10));

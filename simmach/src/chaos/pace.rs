@@ -1,12 +1,13 @@
-//! The times at which a plan strikes, and strikes that an overlay can leave out or bind to a step.
+//! Decides when a plan strikes. An overlay can leave out strikes or bind them to a step.
 //!
-//! By default each run draws a plan's tempo over several orders of magnitude: no single tempo finds both a bug that needs
-//! two strikes within one election and a bug that needs a machine that was down for a long time. The tempo is a setting of
-//! the run, like its seed: shrinking and replay keep it.
+//! By default, each run draws a plan's tempo over several orders of magnitude. No single tempo
+//! finds both a bug that needs two strikes within one election and a bug that needs a machine that
+//! is down for a long time. Like the seed, the tempo belongs to the run: shrinking and replay keep
+//! it.
 //!
-//! A calm draw leaves out a strike together with its counterpart: a machine that is not taken down is not started again. If
-//! other strikes are left out, the overlay pins the times of the strikes that are kept, since the strikes before them may be
-//! gone.
+//! A calm draw leaves out a strike together with its repair: a machine that is not taken down is
+//! not started again. If an overlay leaves out strikes, it also pins the times of the remaining
+//! strikes, since these times usually depend on earlier strikes.
 
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
@@ -35,7 +36,8 @@ impl DurationRange {
         Self { least, most }
     }
 
-    /// Returns why nothing can be drawn from this range; `None` if it is valid. `of` is the setting that has this range.
+    /// Returns why nothing can be drawn from this range; `None` if the range is valid. `of` is the
+    /// name of the setting.
     pub(super) fn mistake(self, of: &str) -> Option<String> {
         let Self { least, most } = self;
         (least > most).then(|| {
@@ -161,7 +163,7 @@ impl Strikes {
         })
     }
 
-    /// As [`down`](Self::down), for the grace period.
+    /// Like [`down`](Self::down), for the grace period.
     pub(crate) fn grace(
         &self,
         given: Option<DurationRange>,

@@ -1,4 +1,4 @@
-//! [`Swarm`]: faults of many kinds, mixed anew in each run.
+//! [`Swarm`]: a plan that mixes faults of many kinds, with a new mix in each run.
 
 mod budget;
 mod fault;
@@ -20,21 +20,23 @@ use crate::machine::{self, Selector};
 use crate::sim::{self, Idle, Sim};
 use crate::time::sleep;
 
-/// A plan that mixes faults of many kinds: the one to reach for first.
+/// A plan that mixes faults of many kinds. Try this plan first.
 ///
-/// Each run draws which kinds of faults it has, from none to all, how often they strike, and how long those of each kind last:
-/// a few milliseconds in some runs, most of a minute in others. So one setting fits short tests and long ones, and bugs that
-/// need many quick faults are found as well as bugs that need a single long one.
+/// Each run draws which kinds of faults it has, from none to all, and how often they strike. It
+/// also draws how long the faults of each kind last: a few milliseconds in some runs, most of a
+/// minute in others. So the default settings fit both short and long tests. They find bugs that
+/// need many quick faults and bugs that need a single long one.
 ///
 /// The kinds are: services are stopped or killed; machines lose power, one or several at once, for a moment or for long;
 /// processes are paused; machines are isolated, separated into two groups, or cut off in one direction; the packets of a
 /// machine are held back, delayed or lost; clocks drift by up to 500 ppm.
 ///
-/// A majority of the machines that run the same service is spared: fewer than half of them are down, paused or hit by network
-/// faults at a time. If only one or two machines run it, at most one is hit at a time. The machine of the test's body is hit only
-/// if it is named.
+/// A majority of the machines that run the same service is spared: fewer than half of them are
+/// down, paused or hit by network faults at a time. If only one or two machines run a service, at
+/// most one of them is hit at a time. The machine of the test's body is hit only if it is named.
 ///
-/// What a correct program need not survive is off until the test says that its program does: see [`survives`](Self::survives).
+/// Faults that a correct program need not survive are off. A test enables them with
+/// [`survives`](Self::survives).
 ///
 /// ```
 /// use simmach::prelude::*;

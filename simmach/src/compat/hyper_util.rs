@@ -13,7 +13,7 @@
 //! # }
 //! ```
 //!
-//! tonic takes it in `Endpoint::connect_with_connector(Connector)`.
+//! For tonic, pass the connector to `Endpoint::connect_with_connector`.
 
 use std::future::Future;
 use std::io;

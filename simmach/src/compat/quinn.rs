@@ -34,8 +34,8 @@ use tokio::io::ReadBuf;
 use crate::net::ToSocketAddrs;
 use crate::{net, task, time};
 
-/// Spawns quinn's tasks with [`task::spawn`] and sleeps with [`time::sleep`]. Its sockets are created by
-/// [`UdpSocket::bind`].
+/// Spawns quinn's tasks with [`task::spawn`] and sleeps with [`time::sleep`]. Create its sockets
+/// with [`UdpSocket::bind`].
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Runtime;
 

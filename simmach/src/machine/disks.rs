@@ -1,25 +1,26 @@
-//! What becomes of the disk of a machine: its stores and its files.
+//! Operations on the disk of a machine, which has stores and files.
 
 use std::io;
 
 use crate::engine::MachineId;
 use crate::storage;
 
-/// What a machine's power loss took from its disk.
+/// What a power loss took from a machine's disk.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct LostData {
-    /// Commits of stores.
+    /// Number of lost commits of stores.
     pub(super) commits: u64,
-    /// Changes of files and of names.
+    /// Number of lost changes of files and of names.
     pub(super) changes: u64,
 }
 
-/// A machine loses its power: what is not durable on its disk is lost, or may be.
+/// Applies a power loss to the disk of a machine. Everything that is not durable may be lost.
 pub(super) fn power_off(machine: MachineId) -> LostData {
     LostData { commits: storage::power_off(machine), changes: files::power_off(machine) }
 }
 
-/// Returns whether the disk of a machine is empty: nothing was written since the start or the last wipe.
+/// Returns whether the disk of a machine is empty: no data was written since the start of the run
+/// or the last wipe.
 pub(crate) fn is_disk_empty(machine: MachineId) -> bool {
     storage::is_empty(machine) && files::is_empty(machine)
 }

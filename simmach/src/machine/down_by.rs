@@ -1,14 +1,16 @@
-//! Which plan took a service down. A plan of the library restarts only the services that it took down itself.
+//! Records which plan took a service down. A plan of the library restarts only the services that it
+//! took down itself.
 //!
-//! A service that a plan takes down is marked with the plan until it is started. If the test or a plan of the user takes it down,
-//! the service stays down: the mark is removed, and a pending restart is cancelled.
+//! A service that a plan takes down is marked with that plan until the service is started. If the
+//! test or a user's plan takes the service down, it stays down: the mark is removed, and a pending
+//! restart is cancelled.
 
 use crate::engine::{self, MachineId, ProcessId};
 use crate::machine::process::ProcessState;
 use crate::machine::{ServiceId, with};
 
-/// Marks services as taken down, by `plan` if a plan of the library does it. Returns their processes, which the caller must
-/// end.
+/// Marks services as taken down. `plan` is the plan of the library that does this, if any. Returns
+/// the services' processes, which the caller must end.
 pub(crate) fn mark_down(services: &[ServiceId], plan: Option<u64>) -> Vec<ProcessId> {
     let mut restarts = Vec::new();
     let running = with(|machines| {
@@ -17,7 +19,7 @@ pub(crate) fn mark_down(services: &[ServiceId], plan: Option<u64>) -> Vec<Proces
             let installed = &mut machines.all[id.machine.0 as usize].services[id.service];
             let restart = installed.restart.take();
             let process = installed.running.and_then(|running| machines.processes.find(running));
-            // A stopping service is already being taken down by someone else.
+            // A stopping service is already being taken down by other code.
             let runs = process.is_some_and(|process| process.state == ProcessState::Running);
             if plan.is_none() || runs || restart.is_some() {
                 installed.down_by = plan;

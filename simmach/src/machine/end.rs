@@ -1,4 +1,4 @@
-//! The end of processes: by a stop, a kill, a power loss, or by themselves.
+//! Ends processes: by a stop, a kill, a power loss, or because they return.
 
 use std::future::poll_fn;
 use std::io;
@@ -16,7 +16,7 @@ use crate::machine::{disks, machine_and_name, state_of, with};
 use crate::time::timeout;
 use crate::{net, storage};
 
-/// Sends the stop signal to processes. Returns those that do not wait for it.
+/// Sends the stop signal to processes. Returns the processes in which no task waits for the signal.
 pub(crate) fn tell_to_stop(processes: &[ProcessId]) -> Vec<ProcessId> {
     let mut unaware = Vec::new();
     for process in processes {
@@ -38,7 +38,7 @@ pub(crate) fn tell_to_stop(processes: &[ProcessId]) -> Vec<ProcessId> {
     unaware
 }
 
-/// Waits until all processes have ended, but not longer than `grace`. Returns whether they have.
+/// Waits until all processes have ended, at most for `grace`. Returns whether all have ended.
 pub(crate) async fn have_ended(processes: &[ProcessId], grace: Duration) -> bool {
     let all = futures::future::join_all(processes.iter().map(|process| wait_until_ended(*process)));
     timeout(grace, all).await.is_ok()

@@ -1,8 +1,9 @@
 //! Names of machines and services, and the selectors that match them.
 //!
-//! `api{1..=3}.public` declares three machines. `machine/service` is one of several services on a machine. The zone of a machine
-//! is the part of its name after the first dot, or its whole name. A selector is a list of such names, where `*` matches any
-//! characters including dots. It matches what any of its patterns matches.
+//! `api{1..=3}.public` declares three machines. `machine/service` is one of several services on a
+//! machine. The zone of a machine is the part of its name after the first dot, or its whole name if
+//! it has no dot. A selector is a list of patterns: names in which `*` matches any characters,
+//! including dots. The selector matches every name that one of its patterns matches.
 
 use std::borrow::Cow;
 use std::fmt::{self, Write as _};
@@ -17,7 +18,7 @@ pub(crate) enum NameError {
     /// A part of the name is empty.
     #[error("`{0}`: a machine or service name has an empty part")]
     Empty(String),
-    /// The name has another meaning to every resolver.
+    /// The name is an address, or resolves to the local machine everywhere.
     #[error("`{0}` cannot be a machine name: it is an address, or resolves to the local machine")]
     Reserved(String),
     /// A character that is not allowed.

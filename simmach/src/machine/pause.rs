@@ -1,4 +1,5 @@
-//! Pausing the processes of a machine, as when the host of a virtual machine is busy, or a debugger or a signal stops them.
+//! Pauses the processes of a machine, as when the host of a virtual machine is busy, or a debugger
+//! or a signal stops them.
 
 use crate::engine::{self, Event, MachineId, ProcessId, context};
 use crate::machine::with;
@@ -11,7 +12,7 @@ pub(crate) fn pause(machine: MachineId) {
     engine::trace(Event::MachinePaused { machine });
 }
 
-/// Lets the paused processes of a machine go on. Returns false if there are none.
+/// Resumes the paused processes of a machine. Returns false if there are none.
 pub(crate) fn resume(machine: MachineId) -> bool {
     let paused = pausable(machine).into_iter().filter(|process| {
         context::try_with(|engine| engine.resume_process(*process)).unwrap_or(false)
@@ -23,7 +24,7 @@ pub(crate) fn resume(machine: MachineId) -> bool {
     any
 }
 
-/// Whether a machine has a process that can be paused and is not.
+/// Whether a machine has a process that can be paused and is not paused.
 pub(crate) fn can_pause(machine: MachineId) -> bool {
     pausable(machine).into_iter().any(|process| !is_process_paused(process))
 }

@@ -1,4 +1,5 @@
-//! `on_exit`: what happens on a machine when a service fails. A service that returns without an error is not its concern.
+//! `on_exit`: what happens on a machine when a service fails. A service that returns without an
+//! error is not affected.
 
 use crate::engine::failure::verdict::Failure;
 use crate::engine::log::{self, Level};
@@ -33,7 +34,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     match on_exit {
         OnExit::Fail => return Some(failure),
         OnExit::StayDown => crash(),
-        // The process had got the stop signal, so it is not restarted.
+        // The process has received the stop signal, so it is not restarted.
         OnExit::Restart(_) if state_of(process) != ProcessState::Running => crash(),
         OnExit::Restart(after) => {
             crash();

@@ -1,4 +1,4 @@
-//! The power of machines: its loss and its return.
+//! The power of machines: how a machine loses it and gets it back.
 //!
 //! A machine that loses power loses its processes, its network state, and the data that is not durable on its disk.
 
@@ -11,7 +11,7 @@ use crate::machine::start::start;
 use crate::machine::{ServiceId, has_power, select, services_of, with};
 use crate::net;
 
-/// Powers off a machine, on behalf of `plan` if a plan of the library does it.
+/// Powers off a machine. `plan` is the plan of the library that does this, if any.
 pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
     mark_down(&services_of(machine), plan);
     if has_power(machine) {
@@ -22,7 +22,8 @@ pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
     with(|machines| machines.all[machine.0 as usize].power_off_by = plan);
 }
 
-/// Powers off a machine: ends its processes, removes its network state, and takes its disk back to the last durable point.
+/// Powers off a machine: ends its processes, removes its network state, and reverts its disk to the
+/// last durable point.
 pub(crate) fn lose_power(machine: MachineId) {
     let running = with(|machines| {
         machines.all[machine.0 as usize].powered = false;

@@ -11,18 +11,18 @@ use crate::engine::{MachineId, ProcessId};
 /// The state of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum ProcessState {
-    /// It is running.
+    /// The process is running.
     Running,
-    /// It got the stop signal and is in its grace period.
+    /// The process has received the stop signal and is in its grace period.
     Stopping,
-    /// It has ended.
+    /// The process has ended.
     Ended,
 }
 
 #[derive(Debug)]
 pub(crate) struct Process {
     pub(crate) machine: MachineId,
-    /// Which of the machine's services; `None` for the body and other clients.
+    /// The index of the machine's service; `None` for the body and other clients.
     pub(crate) service: Option<usize>,
     pub(crate) state: ProcessState,
     on_stop: WakerList,

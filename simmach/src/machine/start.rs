@@ -1,4 +1,4 @@
-//! Starting services and clients.
+//! Starts services and clients.
 
 use std::future::Future;
 use std::panic::Location;
@@ -19,7 +19,8 @@ use crate::machine::{Machines, ServiceId, ServiceLaunch, label_of, name_of, sele
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
-/// Starts all services that are down, in an order drawn from the seed. Called at the beginning of a run.
+/// Starts all services that are down, in an order drawn from the seed. This happens at the
+/// beginning of a run.
 pub(crate) fn start_all() {
     let mut all = select(|_, installed| installed.running.is_none());
     all.sort_by_cached_key(|id| {
@@ -31,7 +32,7 @@ pub(crate) fn start_all() {
     all.into_iter().for_each(start);
 }
 
-/// Starts a service if it is down, and gives its machine power.
+/// Starts a service if it is down, and restores its machine's power.
 pub(crate) fn start(id: ServiceId) {
     let launched = with(|machines| {
         let name = address(machines, id);

@@ -1,4 +1,4 @@
-//! Random numbers outside a run.
+//! Random number generators outside a run.
 
 use std::cell::Cell;
 use std::hash::{BuildHasher, Hasher, RandomState};
@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, Hasher, RandomState};
 use rand_chacha::ChaCha12Rng;
 use rand_core::SeedableRng;
 
-/// Creates a generator seeded by the operating system.
+/// Creates a generator that the operating system seeds.
 ///
 /// # Panics
 ///

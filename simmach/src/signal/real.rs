@@ -1,7 +1,7 @@
-//! SIGTERM and Ctrl-C outside a run, through tokio.
+//! The stop signal outside a run: SIGTERM and Ctrl-C, received through tokio.
 //!
-//! One task listens for the whole process. If its runtime ends, the next call of `token` starts the task again, on a
-//! different runtime.
+//! One task listens for the whole process. If the task's runtime ends, the next call of `token`
+//! starts the task again, on a different runtime.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -12,7 +12,7 @@ use std::{fmt, io};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-/// Whether the process got the stop signal.
+/// Whether the process has received the stop signal.
 static STOPPED: LazyLock<watch::Sender<bool>> = LazyLock::new(|| watch::Sender::new(false));
 
 static LISTENER: Mutex<Option<JoinHandle<()>>> = Mutex::new(None);

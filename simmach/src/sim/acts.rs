@@ -1,7 +1,7 @@
-//! Carries out acts: acts of plans, which are recorded, and acts of a script, which replaces the plans.
+//! Carries out acts. Acts of plans are recorded; acts of a script replace the plans.
 //!
-//! The methods of [`Sim`](crate::Sim) and the plans of the library create acts and pass them to this module. An act
-//! therefore has the same effect wherever it comes from.
+//! The methods of [`Sim`](crate::Sim) and the plans of the library create acts and pass them to
+//! this module. So an act has the same effect regardless of its origin.
 
 use std::time::Duration;
 
@@ -29,12 +29,12 @@ pub(crate) fn carry_out(due: DueAct) {
     }
 }
 
-/// Performs an act, which `text` describes. The act is recorded if it belongs to a plan or a script. `owner` is the plan of
-/// the library that performs it, if any.
+/// Performs an act, which `text` describes. The act is recorded if it belongs to a plan or a
+/// script. `owner` is the plan of the library that performs the act, if any.
 pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) {
     engine::record_act(owner, act, &text);
     match act {
-        // Its end is another act, of the script or of the plan, which waits until then.
+        // The stop ends by another act, of the script or of the plan that waits for it.
         Act::Stop { who, .. } => _ = machine::tell_to_stop(&take_down(owner, who)),
         Act::EndStop { machine } => {
             machine::stopping(|other| other == *machine).into_iter().for_each(machine::kill);

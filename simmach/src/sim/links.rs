@@ -16,7 +16,8 @@ use crate::sim::machines::no_match;
 use crate::sim::world::{plan_name, request_fault};
 use crate::sim::{ControlError, Sim, acts};
 
-/// Begins a partition, unless the overlay leaves it out or it is there already. `plan` is the plan that owns it, if any.
+/// Begins a partition, unless the overlay leaves it out or it exists already. `plan` is the plan of
+/// the library that owns the partition, if any.
 fn begin_partition(
     plan: Option<u64>,
     from: Vec<MachineId>,
@@ -31,7 +32,8 @@ fn begin_partition(
     }
 }
 
-/// Ends what `plan`, or the test, partitioned between two groups. `text` is given what stays partitioned.
+/// Ends the partition between two groups that belongs to `plan`, or to the test. `text` receives
+/// the partitions that remain.
 fn end_partition(
     plan: Option<u64>,
     from: Vec<MachineId>,

@@ -6,7 +6,8 @@ use crate::net::{self, Protocol, SocketEntry};
 use crate::sim::Sim;
 use crate::sim::machines::{name_of, no_match};
 
-/// A read-only view of one machine, returned by [`Sim::machine`]. Machines are controlled by the methods of [`Sim`].
+/// A read-only view of one machine, returned by [`Sim::machine`]. The methods of [`Sim`] control
+/// machines.
 #[derive(Clone, Copy, Debug)]
 pub struct Machine {
     id: MachineId,

@@ -29,10 +29,10 @@ impl Sim {
             .any(|service| machine::process_of(service).is_some())
     }
 
-    /// Starts all matching services that are down, and gives their machines power.
+    /// Starts all matching services that are down, and restores power to their machines.
     ///
-    /// A matching machine without services only gets power. Its clients are not restarted: the test can run new ones with
-    /// [`run_on`](Self::run_on).
+    /// A matching machine without services only gets power. Its clients are not restarted; the test
+    /// can run new clients with [`run_on`](Self::run_on).
     ///
     /// # Errors
     ///

@@ -1,4 +1,4 @@
-//! State that [`Sim`] keeps for a run, and the decision whether a fault takes place or is left out by the overlay.
+//! The state that [`Sim`] keeps for a run, and the decision whether the overlay leaves out a fault.
 
 use std::any::{Any, TypeId};
 use std::collections::{BTreeMap, BTreeSet};
@@ -17,23 +17,26 @@ thread_local! {
     pub(crate) static WORLD: Slot<World> = const { Slot::new() };
 }
 
-/// State that [`Sim`] keeps for a run.
+/// The state that [`Sim`] keeps for a run.
 pub(crate) struct World {
     pub(super) seed: u64,
     pub(super) body: MachineId,
     /// The plans of the library.
     pub(super) plans: Vec<NamedPlan>,
-    /// Number of clients started so far, by machine and the word of the step that started them; 0 outside of steps.
+    /// Number of clients started so far, by machine and the word of the step that started them. The
+    /// word is 0 outside of steps.
     pub(super) clients: BTreeMap<(MachineId, u64), u64>,
     /// The values of [`Sim::state`], by type.
     pub(super) memory: BTreeMap<TypeId, Rc<dyn Any>>,
-    /// Number of step sequences begun so far, by source: the body, or the word of another task.
+    /// Number of step sequences begun so far, by a word for the body or another task. The word also
+    /// identifies the step that the task is in.
     pub(super) sequences: BTreeMap<u64, u64>,
-    /// Number of faults requested so far, by task of a plan that the user wrote.
+    /// Number of faults requested so far, by the task of a user's plan.
     pub(super) faults: BTreeMap<u64, u64>,
-    /// Machines that would be down if the overlay had not left a fault out. Starting them again is not an error.
+    /// Machines that would be down if the overlay had not left out a fault. Starting these machines
+    /// again is not an error.
     pub(super) spared: BTreeSet<MachineId>,
-    /// The packet filters of a script, by their numbers there.
+    /// The packet filters of a script, by their numbers in the script.
     pub(super) filters: BTreeMap<u64, PacketFilter>,
 }
 

@@ -3,7 +3,7 @@
 use crate::engine::record::deviations::Size;
 use crate::spec::Spec;
 
-/// A registered test. The macro generates it.
+/// A registered test, which the macro generates.
 #[derive(Debug)]
 pub struct SimTest {
     /// The name of the function.
@@ -22,7 +22,7 @@ pub struct SimTest {
     pub line: u32,
     /// `#[ignore]`: the reason, or `""` if there is none.
     pub ignore: Option<&'static str>,
-    /// `#[should_panic]`.
+    /// The arguments of `#[should_panic]`, if the test has this attribute.
     pub should_panic: Option<ShouldPanic>,
     /// Returns the settings.
     pub settings: fn() -> Settings,

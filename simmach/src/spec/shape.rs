@@ -1,4 +1,5 @@
-//! The shape of a spec: names, links, limits and plans, but no code. A token contains its hash, to detect that the test changed.
+//! The shape of a spec: names, links, limits and plans, but no code. A token contains the hash of
+//! its test's shape, which shows whether the test has changed.
 
 use std::fmt::{self, Write as _};
 use std::time::Duration;
@@ -6,7 +7,8 @@ use std::time::Duration;
 use crate::engine::mix_text;
 use crate::spec::Topology;
 
-/// A spec without its code. The hash is computed on demand, because formatting a spec takes longer than most runs.
+/// A spec without its code. The hash is computed on demand, because formatting a spec takes longer
+/// than most runs.
 pub(crate) struct Shape {
     pub(super) topology: Topology,
     pub(super) client: Option<String>,
@@ -18,7 +20,7 @@ pub(crate) struct Shape {
 }
 
 impl Shape {
-    /// The hash that tokens contain. Plans are part of it unless acts stand in for them.
+    /// The hash that tokens contain. It includes the plans unless acts replace them.
     pub(crate) fn word(&self, with_plans: bool) -> u64 {
         let Topology {
             machines,
@@ -35,7 +37,7 @@ impl Shape {
         } = &self.topology;
         let mut text = String::with_capacity(2048);
         let mut put = |part: fmt::Arguments<'_>| {
-            // Writing to a string does not fail.
+            // Writing to a string cannot fail.
             let _ = write!(text, "{part};");
         };
         for (machine, services) in machines {

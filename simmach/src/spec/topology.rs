@@ -20,7 +20,8 @@ use crate::storage::DiskProfile;
 /// reach each other. If no link is declared, all zones are joined by [`NetworkProfile::lan`]; otherwise only the declared links
 /// exist.
 ///
-/// Methods do not fail. Mistakes, such as invalid names, are all reported together when the test begins.
+/// The methods do not fail. All mistakes, such as invalid names, are reported together when the
+/// test begins.
 ///
 /// ```
 /// use simmach::prelude::*;

@@ -1,4 +1,5 @@
-//! How many machines may be hit at a time: a majority of those that run the same service is spared.
+//! Limits how many machines are hit at a time: a majority of those that run the same service is
+//! spared.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -6,7 +7,7 @@ use std::collections::BTreeMap;
 use crate::engine::MachineId;
 use crate::machine;
 
-/// The machines that are hit, and how many of each group may be.
+/// The machines that are hit, and the limit for each group of machines.
 #[derive(Debug)]
 pub(super) struct Budget {
     groups: Vec<Group>,
@@ -22,7 +23,8 @@ struct Group {
 }
 
 impl Budget {
-    /// The budget for these machines. `at_once`: the limit of each group, if it is not the default.
+    /// The budget for these machines. `at_once` is the limit for each group; `None` selects the
+    /// default.
     pub(super) fn new(machines: &[MachineId], at_once: Option<usize>) -> Self {
         let mut members: BTreeMap<TypeId, Vec<MachineId>> = BTreeMap::new();
         for machine in machines {
@@ -37,7 +39,8 @@ impl Budget {
         Self { groups: members.into_values().map(group).collect(), hit: BTreeMap::new() }
     }
 
-    /// Whether these machines can be hit as well. A machine that is hit already can be hit again.
+    /// Whether these machines can be hit in addition. A machine that is already hit can be hit
+    /// again.
     pub(super) fn has_room(&self, more: &[MachineId]) -> bool {
         self.groups.iter().all(|group| {
             let is_out = |machine: &&MachineId| {

@@ -1,4 +1,4 @@
-//! The kinds of faults of a [`Swarm`](super::Swarm): what each does, and how it is undone.
+//! The kinds of faults of a [`Swarm`](super::Swarm): what each kind does, and how it is undone.
 
 use std::time::Duration;
 
@@ -10,22 +10,22 @@ use crate::machine::{self, Selector};
 use crate::net::{PacketFate, PacketFilter, PacketInfo};
 use crate::sim::{self, ControlError, Sim, name_of};
 
-/// How long a strike lasts where the tempo is given.
+/// How long a strike lasts if the test sets the tempo.
 pub(super) const USUAL: DurationRange =
     DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
 
-// The fields of a strike's draws. 0 is the time until it.
+// The numbers of the fields that a strike draws. Field 0 is the time until the strike.
 const LASTING: u64 = 1;
 const KIND: u64 = 2;
 const AMOUNT: u64 = 3;
-/// How many machines it hits.
+/// How many machines the strike hits.
 pub(super) const SIZE: u64 = 4;
-/// Which machines it hits: one field for each.
+/// Which machines the strike hits: one field for each machine.
 pub(super) const VICTIMS: u64 = 16;
-/// The fates of packets: one field for each.
+/// The fates of packets: one field for each packet.
 const PACKETS: u64 = 1 << 32;
 
-/// A kind of fault. Its number is part of its draws: new ones come last.
+/// A kind of fault. Its number is part of its draws, so new kinds must be added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
     /// Services get the stop signal.
@@ -39,7 +39,7 @@ pub(super) enum Fault {
     Pause = 5,
     /// Machines are separated from the other machines.
     Isolate = 6,
-    /// What one machine sends, or what it is sent, is dropped.
+    /// Packets from one machine are dropped, or packets to it.
     OneWay = 7,
     /// What one machine sends is held back.
     Clog = 8,
