@@ -1,7 +1,9 @@
-//! The parts of a run, measured separately: `cargo bench --bench engine`. A word after `--` selects by a part of a name.
+//! Measures the parts of a run separately: `cargo bench --bench engine`. A word after `--` selects
+//! the benchmarks whose names contain it.
 //!
-//! Each benchmark makes runs in which its operation happens many times and little else does. `item/s` is the number of
-//! operations per second; the time of one is its reciprocal. The cost of the run itself (see `run`) is small beside them.
+//! Each benchmark executes runs that mostly consist of many repetitions of one operation. `item/s`
+//! is the number of operations per second. The cost of the run itself is small in comparison (see
+//! `run`).
 
 mod sweep {
     //! A test binary, to measure the cost of workers.

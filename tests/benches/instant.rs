@@ -1,5 +1,6 @@
-//! The cost of `Instant::now()` outside a run, with simmach's definition in the binary and without. Fails if the two are more
-//! than 5 ns apart. `cargo bench -p simmach-tests --bench instant`.
+//! Measures the cost of `Instant::now()` outside a run, in a binary with simmach's definition and
+//! in one without. Fails if the two differ by more than 5 ns: `cargo bench -p simmach-tests --bench
+//! instant`.
 
 #[path = "../src/fixture/instant.rs"]
 mod instant;
@@ -12,14 +13,14 @@ use simmach::program::{Program, Scenario};
 /// Maximum difference in nanoseconds.
 const MAX_DIFFERENCE: f64 = 5.0;
 
-/// The cost in a program without simmach, which measures it itself.
+/// Returns the cost in a program without simmach. The program measures it itself.
 fn plain() -> f64 {
     let ran = Command::new(env!("CARGO_BIN_EXE_instant_plain")).output().expect("it is built");
     String::from_utf8_lossy(&ran.stdout).trim().parse().expect("it prints a number")
 }
 
 fn main() -> ExitCode {
-    // Makes the linker keep simmach's definitions: it drops what nothing refers to.
+    // The linker drops definitions that nothing refers to. This run makes it keep those of simmach.
     let program = Program::new(|| {
         Scenario::new().native().body(async |_: Sim| simmach::time::sleep(1.secs()).await)
     });
@@ -46,7 +47,8 @@ fn main() -> ExitCode {
 #[cfg(target_os = "linux")]
 fn object_of(address: *const libc::c_void) -> String {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: room for what it writes; the name, if it finds one, lives as long as the object is loaded.
+    // SAFETY: the pointer has room for the result. A name in the result lives as long as its object
+    // is loaded.
     unsafe {
         assert_ne!(libc::dladdr(address, info.as_mut_ptr()), 0);
         let name = info.assume_init().dli_fname;

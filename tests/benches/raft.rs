@@ -1,7 +1,8 @@
-//! What `Swarm` finds with default settings in a raft with planted bugs: prints the table in this folder's README.
+//! Measures what `Swarm` finds with default settings in a raft with planted bugs. Prints the table
+//! in this folder's README.
 //!
-//! `cargo bench --bench raft` measures the correct program and all bugs. A word selects bugs by a part of their name, and shows
-//! the shrunk runs.
+//! `cargo bench --bench raft` measures the correct program and all bugs. A word after `--` selects
+//! the bugs whose names contain it, and shows their shrunk runs.
 
 #![allow(clippy::disallowed_methods, reason = "measures real time")]
 
@@ -12,7 +13,7 @@ use simmach::program::Program;
 use simmach_tests::raft::{self, Bug};
 
 const SERVERS: u64 = 5;
-/// Number of seeds in which a bug is to be found.
+/// Number of seeds within which a bug should be found.
 const SEEDS: u64 = 3_000;
 /// Maximum number of runs of the shrinker.
 const RUNS: u64 = 2_000;

@@ -1,7 +1,9 @@
-//! How well the programs with a planted bug are shrunk: prints the table in this folder's README.
+//! Measures how well programs with a planted bug are shrunk. Prints the table in this folder's
+//! README.
 //!
-//! `cargo bench --bench shrink -- 30` takes 30 base seeds, `-- 2,7,19` these three. A word after that selects programs by a
-//! part of their name, and shows the runs that are not minimal.
+//! `cargo bench --bench shrink -- 30` uses 30 base seeds, and `-- 2,7,19` uses these three. A
+//! further word selects the programs whose names contain it, and shows the runs that are not
+//! minimal.
 
 #[path = "../tests/planted/inventory.rs"]
 mod inventory;
@@ -11,7 +13,7 @@ use simmach_tests::planted::{self, Planted};
 
 use inventory::{DOUBLED_ITEM, LOST_ITEM};
 
-/// Number of seeds from one base to the next.
+/// Distance from one base seed to the next.
 const SEEDS_PER_BASE: u64 = 100_000;
 
 /// Maximum number of runs of the shrinker.

@@ -1,4 +1,4 @@
-//! Programs that several of simmach's tests and benchmarks share. The tests are in `tests/`.
+//! Programs that several of simmach's tests and benchmarks use. The tests are in `tests/`.
 
 pub mod planted;
 pub mod raft;

@@ -1,7 +1,8 @@
-//! Small distributed programs with one planted bug each, whose smallest failing run is known.
+//! Small distributed programs with one planted bug each. The smallest failing run of each program
+//! is known.
 //!
-//! Each module's head says what the minimum is, and why nothing smaller can fail. `tests/planted.rs` runs the programs, and
-//! `cargo bench --bench shrink` measures them.
+//! The documentation of each module describes this minimum, and why no smaller run can fail.
+//! `tests/planted.rs` runs the programs, and `cargo bench --bench shrink` measures them.
 
 mod lease;
 mod no_timeout;
@@ -21,7 +22,7 @@ use simmach::program::{Program, Scenario, Spec};
 pub struct Planted {
     /// Name in tables and golden traces.
     pub name: &'static str,
-    /// The key of the bug's failure, or several keys that are the same bug.
+    /// The key of the bug's failure, or several keys for the same bug.
     pub bugs: &'static [&'static str],
     /// The size of the smallest failing run.
     pub minimum: Minimum,
@@ -29,16 +30,16 @@ pub struct Planted {
     pub spec: fn() -> Spec,
 }
 
-/// The size of the smallest failing run: an upper bound.
+/// The size of the smallest failing run, as an upper bound.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Minimum {
-    /// Number of machines that are affected.
+    /// Number of affected machines.
     pub machines: u64,
     /// Number of strikes and packet faults.
     pub faults: u64,
     /// Number of steps.
     pub steps: u64,
-    /// Number of tasks that must run after others that became ready later.
+    /// Number of tasks that must run after tasks that became ready later.
     pub reorderings: u64,
 }
 

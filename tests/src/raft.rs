@@ -1,14 +1,16 @@
 //! A replicated list on raft, and the bugs that can be planted in it.
 //!
-//! It follows the paper (Ongaro and Ousterhout 2014): randomized elections, log replication, a durable term, vote and log, the
-//! commit rule of its figure 8, an entry without effect at the start of each term, sessions that keep a retry from taking
-//! effect twice, and reads that a majority confirms. Left out are snapshots, changes of members and leases. Servers and clients
-//! exchange datagrams. An append message has at most one entry.
+//! The program follows the paper (Ongaro and Ousterhout 2014): randomized elections, log
+//! replication, a durable term, vote and log, and the commit rule of the paper's figure 8. A leader
+//! begins its term with an entry that has no effect. Sessions keep a retry from taking effect
+//! twice, and a majority confirms each read. Snapshots, changes of members and leases are left out.
+//! Servers and clients exchange datagrams. An append message has at most one entry.
 //!
-//! Clients append numbers to the list and read it. The oracle checks each election, each entry that is stored, each entry
-//! that is applied, and each answer.
+//! Clients append numbers to the list and read it. The oracle checks each election, each stored
+//! entry, each applied entry, and each answer.
 //!
-//! A planted [`Bug`] is a deviation of one line from the correct program, in the place where the original was found.
+//! A planted [`Bug`] changes one line of the correct program, in the place where the original bug
+//! was found.
 
 mod bug;
 mod client;
@@ -28,10 +30,10 @@ use simmach::program::{Program, Scenario, Spec};
 
 pub use bug::Bug;
 
-/// The longest run: all clients wait as long as they can.
+/// A limit for the longest run, in which all clients wait as long as they can.
 const TIME_LIMIT: Duration = Duration::from_secs(120);
 
-/// A cluster of this many servers under a plan, with or without a bug.
+/// A program with this many servers under a plan, with or without a bug.
 pub fn program<P: Plan>(
     bug: Option<Bug>,
     servers: u64,

@@ -1,4 +1,4 @@
-//! The attribute's tests, run by `simmach::main!()`.
+//! Runs the tests of the attribute with `simmach::main!()`.
 #![deny(missing_docs, unused, unreachable_pub, unused_qualifications)]
 #![forbid(unsafe_code)]
 

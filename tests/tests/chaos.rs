@@ -1,7 +1,7 @@
-//! The inventory cluster of `examples` under the library's plans.
+//! Tests the inventory cluster of `examples` under the library's plans.
 //!
-//! The fixed version keeps every item through a thousand runs of each plan. The buggy version must fail under the same plans: a
-//! harness that finds nothing would pass the first tests too.
+//! The fixed version must keep every item in a thousand runs of each plan. The buggy version must
+//! fail under the same plans, since the first tests would also pass if the harness found nothing.
 
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -28,7 +28,7 @@ async fn fixed_loses_nothing_under_the_monkey(sim: Sim) {
     scenario::walk(sim, Fixed, OVER_3G).await;
 }
 
-/// Every machine loses power now and then, the log's too.
+/// Each machine loses power from time to time, including that of the log.
 #[sim_test(
     seeds = 1000,
     topology = cluster_over_3g(Fixed),

@@ -1,5 +1,5 @@
-//! What the README promises to come from the seed, crate by crate: equal in the same process, in another one, in a batch and
-//! alone.
+//! Tests, crate by crate, what the README says comes from the seed. The values must be equal in the
+//! same process, in another process, in a batch and alone.
 #![allow(
     clippy::disallowed_methods,
     reason = "what std and the C library answer is what is tested"
@@ -19,9 +19,9 @@ use rand09::Rng as _;
 use simmach::prelude::*;
 use simmach::time::sleep;
 
-/// The variable with the file to which the run below writes what it saw.
+/// The environment variable with the file to which the test below writes the values that it saw.
 const REPORT: &str = "DETERMINISM_REPORT";
-/// The variable with what the body must see to fail.
+/// The environment variable with the values for which the body must fail.
 const FAILS: &str = "DETERMINISM_FAILS";
 
 /// Records each crate's values, on two machines and on the client.
@@ -34,7 +34,7 @@ async fn everything_promised(sim: Sim) {
     assert!(env::var(FAILS).is_err() || env::var(FAILS) != Ok(seen), "as it was asked to");
 }
 
-/// All values, in one line.
+/// Returns all values in one line.
 async fn look() -> String {
     let sim = Sim::current();
     let machine = simmach_name();

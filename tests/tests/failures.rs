@@ -1,6 +1,7 @@
-//! Reports of panics, aborts and hangs, and the source locations that they show.
+//! Tests the reports of panics, aborts and hangs, and the source locations in these reports.
 //!
-//! Each module has a *zoo* of failing tests. Child processes of this test binary run them; here they are ignored.
+//! Each module has a *zoo* of failing tests. Child processes of this test binary run the zoo; in
+//! this process, its tests are ignored.
 #![cfg(target_os = "linux")]
 
 #[allow(dead_code, reason = "the harness's tests use all of it")]
@@ -16,7 +17,7 @@ mod failures {
 
 use child::{Door, Ran, Running};
 
-/// Runs a test of the module's zoo, with `RUST_BACKTRACE=0` and this environment.
+/// Runs a test of the module's zoo, with `RUST_BACKTRACE=0` and the environment `env`.
 fn run(module: &str, name: &str, env: &[(&str, &str)]) -> Ran {
     start(module, name, env).end()
 }

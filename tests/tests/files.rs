@@ -1,4 +1,5 @@
-//! Files of machines against Linux's: the same calls are made in a run and in a real folder, and must have the same results.
+//! Compares files of machines with files on Linux. The same calls are made in a run and in a real
+//! folder, and must have the same results.
 
 #![cfg(target_os = "linux")]
 
@@ -14,7 +15,7 @@ use std::path::PathBuf;
 use simmach::interpose::allow_files;
 use simmach::sim_test;
 
-/// Real folders of one test, removed at the end.
+/// The real folder of one test, which is deleted on drop.
 struct RealFolder(PathBuf);
 
 impl RealFolder {
@@ -35,12 +36,12 @@ impl Drop for RealFolder {
     }
 }
 
-/// Sequences of one run.
+/// Number of sequences in one run.
 const SEQUENCES: u64 = 40;
 
 #[sim_test(seeds = 25)]
 async fn random_calls_have_the_results_of_linux(sim: simmach::Sim) {
-    // SAFETY: it has no preconditions.
+    // SAFETY: the function has no preconditions.
     unsafe { libc::umask(0o022) };
     let real = RealFolder::new("random");
     let mut different = Vec::new();

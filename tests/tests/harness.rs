@@ -1,8 +1,10 @@
-//! The harness from outside: what it prints, its exit status, and that it leaves nothing behind.
+//! Tests the harness from outside: its output and its exit status, and that it leaves nothing
+//! behind.
 //!
-//! Child processes run the tests of the *zoo* (`src/fixture/zoo.rs`), which pass, fail, hang and so on. There are two ways to
-//! run a test, called *doors*: the binary `fixture`, whose `main` is `simmach::main!()`; and this test binary, in which
-//! the zoo's tests are ordinary `#[test]`s, and ignored.
+//! Child processes run the tests of the *zoo* (`src/fixture/zoo.rs`), which pass, fail, hang and so
+//! on. There are two ways to run a test, called *doors*. One is the binary `fixture`, whose `main`
+//! is `simmach::main!()`. The other is this test binary, in which the zoo's tests are ordinary
+//! `#[test]`s that are ignored.
 
 #[path = "../src/fixture/zoo.rs"]
 mod zoo;
@@ -34,7 +36,7 @@ fn assert_has_not(ran: &Ran, parts: &[&str]) {
     }
 }
 
-/// Runs a test through both doors, side by side.
+/// Runs a test through both doors in parallel.
 fn through_both(name: &str, env: &[(&str, &str)], check: impl Fn(&Ran)) {
     let running = [Door::Main, Door::Libtest].map(|door| door.start_one(name, env));
     for ran in running.map(Running::end) {

@@ -1,7 +1,8 @@
-//! The interposed C functions (hooks), called from unusual places: before `main`, in constructors and destructors of threads,
-//! inside an allocator, in a signal handler. `benches/instant.rs` measures their cost.
+//! Tests the interposed C functions in unusual places: before `main`, in constructors and
+//! destructors of threads, inside an allocator, and in a signal handler. `benches/instant.rs`
+//! measures their cost.
 //!
-//! This binary's allocator asks for the time at every allocation, in a run and outside.
+//! This binary's allocator reads the clock at every allocation, in a run and outside.
 #![cfg(target_os = "linux")]
 #![allow(
     clippy::disallowed_methods,
@@ -22,23 +23,23 @@ use simmach::time::sleep;
 #[global_allocator]
 static ALLOCATOR: Asking = Asking;
 
-/// An allocator that calls every hook before it allocates.
+/// An allocator that calls interposed functions before it allocates.
 struct Asking;
 
 static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: the system's allocator does all that an allocator has to.
+// SAFETY: the system's allocator upholds the contract of `GlobalAlloc`.
 unsafe impl GlobalAlloc for Asking {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         ALLOCATIONS.fetch_add(1, Ordering::Relaxed);
         ask();
-        // SAFETY: the caller's.
+        // SAFETY: the caller meets the requirements of this call.
         unsafe { System.alloc(layout) }
     }
 
     unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
         ask();
-        // SAFETY: the caller's.
+        // SAFETY: the caller meets the requirements of this call.
         unsafe { System.dealloc(at, layout) }
     }
 }
@@ -173,7 +174,7 @@ fn hook_in_thread_locals_of_other_threads() {
     }
 }
 
-/// Serialises the tests that use these statics.
+/// Serializes the tests that use these statics.
 static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
 
 static HANDLED: AtomicUsize = AtomicUsize::new(0);
@@ -196,7 +197,7 @@ async fn hook_in_a_signal_handler() {
     };
     // Otherwise it would only be recorded.
     simmach::interpose::allow_threads(install);
-    // SAFETY: it takes nothing.
+    // SAFETY: the function takes no arguments.
     let thread = unsafe { libc::pthread_self() };
     let stop = &*Box::leak(Box::new(AtomicBool::new(false)));
     let signals = simmach::interpose::allow_threads(|| {
@@ -254,7 +255,7 @@ fn hooks_precede_the_c_library() {
         assert_eq!(object_of(address), here, "{name:?} is not the binary's");
     }
     // The crate `getrandom` looks it up too.
-    // SAFETY: a C string.
+    // SAFETY: the argument is a C string.
     let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"getrandom".as_ptr()) };
     assert_eq!(object_of(found), here, "getrandom, looked up, is not the binary's");
 }
@@ -262,7 +263,8 @@ fn hooks_precede_the_c_library() {
 /// The file that the code at an address was loaded from.
 fn object_of(address: *const c_void) -> String {
     let mut info = std::mem::MaybeUninit::<libc::Dl_info>::zeroed();
-    // SAFETY: room for what it writes; the name, if it finds one, lives as long as the object is loaded.
+    // SAFETY: the pointer has room for the result. A name in the result lives as long as its object
+    // is loaded.
     unsafe {
         assert_ne!(libc::dladdr(address, info.as_mut_ptr()), 0);
         CStr::from_ptr(info.assume_init().dli_fname).to_string_lossy().into_owned()

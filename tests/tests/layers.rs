@@ -1,17 +1,18 @@
-//! Checks that the library's imports go down the list of layers in `CONTRIBUTING.md`, and that they are written in one style.
+//! Checks that the library's imports go down the list of layers in `CONTRIBUTING.md`, and that all
+//! imports have the same style.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Line of each module in the list, from the top.
+/// The line of each module in the list, counted from the top.
 type Layers = BTreeMap<String, usize>;
 
 fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("the workspace's folder")
 }
 
-/// The list under a heading: each item begins with the names of its modules in backticks.
+/// Reads the list under a heading. Each item begins with the names of its modules in backticks.
 fn layers(contributing: &str, heading: &str) -> Layers {
     let section =
         contributing.split_once(&format!("\n{heading}\n")).expect("no section with this heading").1;
@@ -38,7 +39,7 @@ fn sources(folder: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The top-level module that a file is a part of.
+/// Returns the top-level module that a file belongs to.
 fn module_of(file: &Path) -> String {
     let first = file.components().next().expect("a path");
     let first = first.as_os_str().to_str().expect("a name in ASCII");

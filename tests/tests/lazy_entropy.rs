@@ -1,5 +1,6 @@
-//! std and some crates draw randomness once per thread, at a time that depends on state that a process keeps from one run to
-//! the next. This must not change other draws. Each seed is run twice, in two processes and after other seeds.
+//! Tests code that draws randomness once per thread. std and some crates do so at a time that
+//! depends on state that outlives a run. This must not change other draws. Each seed is run twice,
+//! in two processes and after other seeds.
 #![allow(clippy::disallowed_types, reason = "the order of std's maps is what is tested")]
 
 use std::collections::HashMap;
@@ -11,18 +12,19 @@ use simmach::prelude::*;
 use simmach::task::{spawn, yield_now};
 use simmach::time::sleep;
 
-/// Puts a number into the trace, by sleeping that long.
+/// Puts a number into the trace by sleeping for that number of nanoseconds.
 async fn shows(number: u64) {
     sleep((number % 1_000_000).nanos()).await;
 }
 
-/// A regex caches by the number of the thread, which differs from run to run: it makes maps in some runs only.
+/// A regex has caches by thread number, which differs from run to run. So it creates maps only in
+/// some runs.
 fn uses_a_static_regex() {
     static WORDS: LazyLock<Regex> = LazyLock::new(|| Regex::new(r"^\w+\s+\d{2,3}\s").unwrap());
     assert!(WORDS.is_match("seed 100 "));
 }
 
-/// The same by hand: makes a map in one of four calls, and a run has three.
+/// Like the regex: creates a map in one of four calls, while a run makes three calls.
 fn makes_a_map_now_and_then() {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     if CALLS.fetch_add(1, Ordering::Relaxed).is_multiple_of(4) {
@@ -39,7 +41,7 @@ fn entropy() -> u64 {
     rand::random::<u64>() ^ uuid::Uuid::new_v4().as_u64_pair().0
 }
 
-/// Draws on drop, and sends the value.
+/// Draws a number on drop, and sends it.
 struct DrawsWhenDropped(fn(), fn() -> u64, Option<futures::channel::oneshot::Sender<u64>>);
 
 impl Drop for DrawsWhenDropped {

@@ -1,6 +1,8 @@
-//! Programs that are not deterministic: each must be caught, and its cause named.
+//! Tests programs that are not deterministic. The harness must detect each of them and name the
+//! cause.
 //!
-//! The zoo holds such tests. Child processes of this test binary run them; here they are ignored.
+//! These programs are the tests of the *zoo*. Child processes of this test binary run the zoo; in
+//! this process, its tests are ignored.
 #![allow(
     clippy::disallowed_methods,
     clippy::disallowed_types,
@@ -26,7 +28,7 @@ mod zoo {
     use simmach::task::spawn;
     use simmach::time::sleep;
 
-    /// Puts a number into the trace, by sleeping that long.
+    /// Puts a number into the trace by sleeping for that number of nanoseconds.
     async fn shows(number: u64) {
         sleep((number % 1_000_000).nanos()).await;
     }

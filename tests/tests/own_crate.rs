@@ -1,4 +1,5 @@
-//! A separate crate outside the workspace: the README's code and output, and a build for coverage.
+//! Tests a separate crate outside the workspace: the README's code and output, and a build for
+//! coverage.
 
 #[path = "own_crate/coverage.rs"]
 mod coverage;
@@ -7,7 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::{env, fs};
 
-/// The fix of the README's failing test: a durable counter, and a timeout for a machine without power.
+/// The README's failing test after the fix, with a durable counter, and a timeout for a machine
+/// without power.
 const FIXED: &str = r#"
 async fn counter() -> Result {
     use simmach::storage::types::U8;

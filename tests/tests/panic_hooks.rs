@@ -1,5 +1,5 @@
-//! Code under test that sets panic hooks, as crates do that print their own reports: this must not change the failures of other
-//! tests, and no report may lose the source location of a panic.
+//! Tests code that sets panic hooks, as crates do that print their own reports. This must not
+//! change the failures of other tests, and each report must have the source location of the panic.
 
 #[allow(dead_code, reason = "the harness's tests use all of it")]
 #[path = "harness/child.rs"]
@@ -22,7 +22,7 @@ fn chains() {
     panic::set_hook(Box::new(move |info| before(info)));
 }
 
-/// Sets a hook that keeps the previous one and never calls it.
+/// Sets a hook that keeps the previous hook but never calls it.
 fn keeps() {
     let before = panic::take_hook();
     panic::set_hook(Box::new(move |_| _ = &before));

@@ -1,4 +1,5 @@
-//! Programs with a planted bug, each over many base seeds: the bug is found, and its run shrinks to the known minimum.
+//! Tests programs with a planted bug, each with many base seeds. The bug must be found, and its run
+//! must shrink to the known minimum.
 
 #[path = "planted/anchors.rs"]
 mod anchors;
@@ -18,13 +19,13 @@ use simmach_tests::planted::{self, Planted};
 
 use inventory::{DOUBLED_ITEM, LOST_ITEM};
 
-/// Number of base seeds of each program.
+/// Number of base seeds for each program.
 const BASES: u64 = 30;
 
-/// Minimum number of bases whose shrunk run must be minimal.
+/// Minimum number of base seeds for which the shrunk run must be minimal.
 const MINIMAL: usize = 27;
 
-/// Number of seeds from one base to the next.
+/// Distance from one base seed to the next.
 const SEEDS_PER_BASE: u64 = 100_000;
 
 /// Maximum number of runs of the shrinker.
@@ -37,7 +38,8 @@ fn shrinks_to_its_minimum(planted: &Planted) {
     assert!(slowest < Duration::from_secs(10), "{}: {slowest:?}", planted.name);
 }
 
-/// Finds and shrinks the bug from each base seed. At most `exceptions` of the shrunk runs may be larger than the minimum.
+/// Finds and shrinks the bug from each base seed. At most `exceptions` of the shrunk runs may be
+/// larger than the minimum.
 #[track_caller]
 fn shrink_all(planted: &Planted, bases: u64, exceptions: usize) -> Vec<Found> {
     let found: Vec<Found> = (0..bases).map(|base| find(planted, base)).collect();

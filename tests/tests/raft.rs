@@ -1,15 +1,16 @@
-//! `Swarm` with default settings on a raft: the correct program passes, and planted bugs are found and shrunk.
+//! Tests `Swarm` with default settings on a raft: the correct program passes, and planted bugs are
+//! found and shrunk.
 
 use simmach::Swarm;
 use simmach_tests::raft::{self, Bug};
 
-/// Number of seeds of the correct program.
+/// Number of seeds for the correct program.
 const CORRECT_SEEDS: u64 = if cfg!(debug_assertions) { 300 } else { 3_000 };
 
-/// Number of servers of the programs with a bug.
+/// Number of servers in the programs with a bug.
 const SERVERS: u64 = 5;
 
-/// Number of seeds in which a bug is to be found.
+/// Number of seeds within which a bug must be found.
 const BUG_SEEDS: u64 = 300;
 
 /// Maximum number of runs of the shrinker.

@@ -1,4 +1,5 @@
-//! The same seed produces the same run: the inventory cluster under `GracefulMonkey` and `PowerOffs`, each seed twice.
+//! Tests that the same seed produces the same run: the inventory cluster under `GracefulMonkey` and
+//! `PowerOffs`, with each seed twice.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -23,7 +24,7 @@ fn program() -> Program {
     })
 }
 
-/// The second run of a seed comes after all other seeds and has a log: neither may change it.
+/// The second run of a seed comes after all other seeds and has a log. Neither may change the run.
 #[test]
 fn same_seed_makes_the_same_run() {
     let figures = |report: &Report| {

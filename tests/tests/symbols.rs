@@ -1,4 +1,5 @@
-//! The functions of the C library that a binary defines: those of the feature `sim`, and none without that feature.
+//! Tests which functions of the C library a binary defines: those of the feature `sim`, and none
+//! without that feature.
 #![cfg(target_os = "linux")]
 
 use std::path::{Path, PathBuf};

@@ -1,7 +1,9 @@
-//! Crates wake their waiters in orders that do not come from the seed: a calm run must not depend on them.
+//! Tests crates that wake their waiters in an order that does not come from the seed. A calm run
+//! must not depend on this order.
 //!
-//! Each test of the zoo fails with the order in which its tasks ran. It must shrink to a run without deviations, and to the
-//! same token each time: then the order in which wakers were called does not show.
+//! Each test of the zoo fails with the order in which its tasks ran. The test must shrink to a run
+//! without deviations, and always to the same token. This shows that the order in which wakers are
+//! called has no effect.
 #![allow(clippy::disallowed_types, reason = "what a run must not depend on is used on purpose")]
 
 #[allow(dead_code, reason = "the harness's tests use all of it")]
@@ -30,7 +32,8 @@ mod zoo {
 
     const WAITERS: u32 = 6;
 
-    /// Spawns the waiters, lets them wait, does what wakes them, and fails with the order in which they ran.
+    /// Spawns the waiters and lets them wait. Then wakes them, and fails with the order in which
+    /// they ran.
     async fn fails_with_the_order<F>(waits: impl Fn(u32) -> F, wakes: impl AsyncFnOnce())
     where
         F: Future<Output = ()> + Send + 'static,

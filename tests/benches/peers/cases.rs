@@ -1,4 +1,4 @@
-//! The cases: what is compared, on which programs, with which goal.
+//! The cases of the comparison: what each measures, which programs it runs on, and its goals.
 
 use crate::programs::Of::{self, Floor, Madsim, Simmach, Turmoil};
 
@@ -9,9 +9,9 @@ pub(crate) struct Case {
     /// Number of machines, if the case has several variants.
     pub number: u64,
     pub what: &'static str,
-    /// The programs that it is run on, in this order.
+    /// The programs that the case is run on, in this order.
     pub of: &'static [Of],
-    /// Maximum ratio to the other program's time.
+    /// The maximum ratio of simmach's time to each program's time.
     pub goals: &'static [(Of, f64)],
 }
 
@@ -19,7 +19,8 @@ const ALL_FOUR: &[Of] = &[Simmach, Madsim, Turmoil, Floor];
 const BUT_TURMOIL: &[Of] = &[Simmach, Madsim, Floor];
 const BOTH: &[Of] = &[Simmach, Madsim];
 
-/// The cases of the first table. turmoil is left out of cases that would take it minutes; 200 idle machines take nine.
+/// The cases of the first table. Cases that would take turmoil minutes do not include it; 200 idle
+/// machines take it nine minutes.
 pub(crate) const ALL: &[Case] = &[
     Case {
         name: "a",

@@ -1,4 +1,4 @@
-//! The cases on tokio, in guests: the same work, by programs that do not know simmach.
+//! The cases on tokio, in guests: programs that do not use simmach do the same work.
 
 use std::future::pending;
 
@@ -19,7 +19,7 @@ async fn server() -> std::io::Result<()> {
     }
 }
 
-/// A client that makes its round trips to the servers one after another.
+/// A client that makes its round trips to one server after another.
 pub(crate) fn round_trips_to(servers: u64, trips: u64, profile: NetworkProfile) -> Spec {
     let cluster = Topology::new()
         .machine(&format!("server{{1..={servers}}}.zone"), server)
@@ -27,7 +27,7 @@ pub(crate) fn round_trips_to(servers: u64, trips: u64, profile: NetworkProfile) 
     Scenario::new().topology(cluster).client("client.zone").time_limit(LONG).body(
         async move |_: Sim| {
             for n in 1..=servers {
-                // By address: tokio looks up names on a thread of its own.
+                // Connects by address, since tokio looks up names on a separate thread.
                 let mut stream = TcpStream::connect(format!("10.0.0.{n}:7")).await?;
                 round_trips(&mut stream, trips / servers).await;
             }

@@ -1,9 +1,10 @@
-//! simmach beside turmoil, madsim and the *floor*, on the same work, in one go.
+//! Compares simmach with turmoil, madsim and the *floor*, on the same work.
 //!
-//! `cargo bench --bench peers` builds each in its own folder under `target/peers`, so that the peers are not dependencies of
-//! the workspace. It runs each case on each program in turn, in several rounds, and prints medians and ratios, which it also
-//! writes to `target/peers/peers.json`. A number after `--` is the number of rounds, and words are the cases to run:
-//! `cargo bench --bench peers -- 3 a b2`.
+//! `cargo bench --bench peers` builds each program in its own folder under `target/peers`, so that
+//! the peers are not dependencies of the workspace. It runs each case on each program in turn, in
+//! several rounds. It prints medians and ratios, and writes them to `target/peers/peers.json`. A
+//! number after `--` is the number of rounds, and words are the cases to run: `cargo bench --bench
+//! peers -- 3 a b2`.
 
 mod cases;
 mod guests;
@@ -26,7 +27,8 @@ use programs::{Programs, Taken};
 #[global_allocator]
 static ALLOCATOR: measure::Counting = measure::Counting;
 
-/// The variable that makes this program run one case on simmach (`case`), or act as a test binary (any other value).
+/// The variable that selects the role of this program. With `case` it runs one case on simmach, and
+/// with any other value it acts as a test binary.
 const ROLE: &str = "SIMMACH_PEERS_ROLE";
 
 fn main() -> ExitCode {

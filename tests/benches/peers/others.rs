@@ -1,5 +1,5 @@
-//! The second table: simmach's time relative to simulated time, to the number of machines, and with a second job; allocations
-//! and memory.
+//! The second table: simmach's time per simulated time, by number of machines, and with a second
+//! job; its allocations and memory.
 
 use std::process::Command;
 use std::time::Instant;
@@ -22,7 +22,7 @@ pub(crate) struct Line {
 
 const RUNS_IN_A_ROW: u64 = 10_000;
 const MANY_MACHINES: u64 = 10_000;
-/// Maximum number of rounds of sweeps, which take seconds.
+/// Maximum number of rounds of sweeps, since a sweep takes seconds.
 const MOST_SWEEPS: usize = 3;
 
 pub(crate) fn all(

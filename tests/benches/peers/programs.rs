@@ -1,4 +1,4 @@
-//! The programs of the comparison: each is built by cargo separately, and run as a process.
+//! The programs of the comparison. cargo builds each separately, and each runs as a process.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,7 @@ pub(crate) enum Of {
     Floor,
 }
 
-/// A case that takes longer than this is measured once.
+/// A case that takes longer than this is measured only once.
 const LONG: Duration = Duration::from_secs(5);
 
 impl Of {

@@ -1,4 +1,4 @@
-//! The results of the comparison: a table for people, JSON for programs.
+//! Formats the results of the comparison, as a table for people and as JSON for programs.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,7 +17,7 @@ pub(crate) struct Report {
 #[derive(Debug)]
 pub(crate) struct Spread {
     pub median: f64,
-    /// The quartiles, if there are at least five measurements.
+    /// The first and third quartile, if there are at least five measurements.
     pub half: Option<(f64, f64)>,
 }
 

@@ -1,5 +1,5 @@
-//! The cases on simmach, with its public interface and all defaults. The log is off, as it is in tests; a `Program` would keep
-//! it by default.
+//! The cases on simmach, with its public interface and all defaults. The log is off, as in tests;
+//! by default, a `Program` would keep a log.
 
 use std::future::pending;
 

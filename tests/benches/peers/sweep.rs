@@ -1,4 +1,5 @@
-//! Tests with a thousand seeds, to measure the gain of a second job. This program is their test binary.
+//! Tests with a thousand seeds, which measure the gain from a second job. This program is the test
+//! binary of these tests.
 
 use std::process::ExitCode;
 

@@ -1,1 +1,1 @@
-//! Programs on tokio for the tests.
+//! An empty library: this package consists of tests of programs on tokio.

@@ -1,5 +1,5 @@
-//! Descriptors of a guest against Linux's: the same random calls on pipes, eventfds, socket pairs and epoll instances
-//! are made in a run and outside, and must have the same results.
+//! Compares the descriptors of a guest with Linux's: the same random calls on pipes, eventfds,
+//! socket pairs and epoll instances must have the same results in a run and outside.
 
 #![cfg(target_os = "linux")]
 
@@ -8,12 +8,12 @@ use std::ffi::c_int;
 use simmach::interpose::allow_threads;
 use simmach::sim_test;
 
-/// Calls of one sequence.
+/// Number of calls in one sequence.
 const CALLS: usize = 60;
-/// Most descriptors that a sequence has.
+/// Maximum number of open descriptors in a sequence.
 const MOST: usize = 12;
 
-/// A small generator: both sides must make the same calls.
+/// A small random number generator, with which both sides make the same calls.
 struct Numbers(u64);
 
 impl Numbers {
@@ -25,7 +25,7 @@ impl Numbers {
     }
 }
 
-/// The result of a call: what it returned, or its error.
+/// Returns the result of a call: the value that it returned, or its negated error number.
 fn result(returned: isize) -> isize {
     match returned {
         -1 => {
@@ -35,7 +35,8 @@ fn result(returned: isize) -> isize {
     }
 }
 
-/// The descriptors of a sequence, in the order in which they were opened. Closed ones are -1.
+/// The descriptors of a sequence, in the order in which they were opened. The value of a closed one
+/// is -1.
 #[derive(Default)]
 struct Table(Vec<c_int>, Vec<c_int>);
 
@@ -67,9 +68,9 @@ fn calls(seed: u64) -> Vec<String> {
             12..=14 => format!("read {at}: {}", read(own, length)),
             15..=17 => format!("write {at}: {}", write(own, length, table.1.contains(&own))),
             18 => format!("poll: {}", poll(&table)),
-            // SAFETY: the sequence owns it, or it is closed already.
+            // SAFETY: the sequence owns the descriptor or has already closed it.
             _ if flags < 8 => {
-                // SAFETY: the descriptor is this sequence's own.
+                // SAFETY: the sequence owns the descriptor.
                 let closed = result(unsafe { libc::close(own) } as isize);
                 if closed == 0 {
                     table.0[at] = -1;
@@ -83,7 +84,7 @@ fn calls(seed: u64) -> Vec<String> {
         did.push(text);
     }
     for descriptor in table.0.into_iter().filter(|descriptor| *descriptor >= 0) {
-        // SAFETY: the sequence owns it.
+        // SAFETY: the sequence owns the descriptor.
         unsafe { libc::close(descriptor) };
     }
     did
@@ -91,7 +92,7 @@ fn calls(seed: u64) -> Vec<String> {
 
 fn open(table: &mut Table, kind: usize, flags: usize, own: c_int) -> String {
     let mut ends = [0; 2];
-    // SAFETY: there is room for two descriptors.
+    // SAFETY: the array has room for two descriptors.
     unsafe {
         match kind {
             0 => {
@@ -143,7 +144,7 @@ fn control(table: &Table, at: usize, other: usize, flags: usize) -> String {
     let events = if how & libc::EPOLLET != 0 { libc::EPOLLIN | libc::EPOLLOUT } else { events };
     let events = events | how | libc::EPOLLRDHUP;
     let mut event = libc::epoll_event { events: events as u32, u64: other as u64 };
-    // SAFETY: the event is one.
+    // SAFETY: `event` is a valid event.
     let returned = unsafe { libc::epoll_ctl(*epoll, operation[flags % 4], *watched, &mut event) };
     format!("{events:x} {} -> {}", operation[flags % 4], result(returned as isize))
 }
@@ -151,7 +152,7 @@ fn control(table: &Table, at: usize, other: usize, flags: usize) -> String {
 /// The order of a batch is drawn in a run.
 fn wait(own: c_int) -> String {
     let mut events = [libc::epoll_event { events: 0, u64: 0 }; 2 * MOST];
-    // SAFETY: there is room for this many.
+    // SAFETY: the array has room for this length.
     let count = unsafe { libc::epoll_wait(own, events.as_mut_ptr(), events.len() as c_int, 0) };
     let found = events.iter().take(count.max(0) as usize);
     let mut found: Vec<_> = found.map(|event| (event.u64, event.events)).collect();
@@ -161,7 +162,7 @@ fn wait(own: c_int) -> String {
 
 fn read(own: c_int, length: usize) -> String {
     let mut bytes = vec![0_u8; length];
-    // SAFETY: there is room for this many.
+    // SAFETY: the array has room for this length.
     let read = result(unsafe { libc::read(own, bytes.as_mut_ptr().cast(), length) });
     let sum: u64 = bytes.iter().map(|byte| u64::from(*byte)).sum();
     format!("{read} {sum}")
@@ -178,7 +179,7 @@ fn write(own: c_int, length: usize, is_counter: bool) -> String {
             bytes[0] = 0xfd + (length % 3) as u8;
         }
     }
-    // SAFETY: there are this many.
+    // SAFETY: the array has this length.
     format!("{}", result(unsafe { libc::write(own, bytes.as_ptr().cast(), bytes.len()) }))
 }
 
@@ -186,7 +187,7 @@ fn poll(table: &Table) -> String {
     let events = libc::POLLIN | libc::POLLOUT;
     let entry = |descriptor: &c_int| libc::pollfd { fd: *descriptor, events, revents: 0 };
     let mut entries: Vec<_> = table.0.iter().map(entry).collect();
-    // SAFETY: there are this many.
+    // SAFETY: the array has this length.
     let count = unsafe { libc::poll(entries.as_mut_ptr(), entries.len() as libc::nfds_t, 0) };
     let found: Vec<_> = entries.iter().map(|entry| entry.revents).collect();
     format!("{} {found:x?}", result(count as isize))

@@ -1,4 +1,4 @@
-//! tokio itself, as programs use it.
+//! Tests tokio itself, as programs use it.
 
 use std::io;
 use std::time::Duration;

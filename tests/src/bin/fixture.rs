@@ -1,4 +1,4 @@
-//! The zoo of `tests/harness.rs` as a test binary with `harness = false`.
+//! A test binary with `harness = false`, which contains the zoo of `tests/harness.rs`.
 
 #[path = "../fixture/zoo.rs"]
 mod zoo;

@@ -1,7 +1,8 @@
-//! Workers that hold a lease and continue when they cannot renew it: two may work at once.
+//! Workers that hold a lease, and continue to work when they cannot renew it. The bug: two workers
+//! may work at once.
 //!
-//! Minimum: one partition between the worker that holds the lease and the lock, longer than the lease. Without a partition
-//! every renewal is in time. There are no steps.
+//! Minimum: one partition between the lock and the worker that holds the lease. It lasts longer
+//! than the lease. Without a partition, every renewal is in time. There are no steps.
 
 use std::cell::{Cell, RefCell};
 
@@ -23,7 +24,7 @@ const RELEASE: u64 = 0;
 const HOLD: u64 = 1;
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Number of workers at work, shared by the whole run as an oracle.
+/// The number of workers at work. The whole run shares it, as an oracle.
 #[derive(Default)]
 struct Working(Cell<u64>);
 

@@ -1,7 +1,8 @@
-//! A client that waits for its answer without a timeout, over a network that loses packets: the run never ends by itself.
+//! A client that waits for its answer without a timeout, over a network that loses packets. The
+//! bug: the run never ends.
 //!
-//! Minimum: one question, where it or its answer is lost. Either limit may end the run: with a watch, which some steps start,
-//! the limit of virtual time; without one the run stalls.
+//! Minimum: one question that is lost, or whose answer is lost. One of two limits ends the run. If
+//! a step has started a watch, this is the limit of virtual time; otherwise, the run stalls.
 
 use simmach::net::UdpSocket;
 use simmach::prelude::*;

@@ -1,6 +1,7 @@
-//! A display that shows the datagram that arrived last, and so trusts the order of datagrams.
+//! A display that shows the datagram that arrived last. The bug: it relies on the order of
+//! datagrams.
 //!
-//! Minimum: two datagrams, of which the first is delayed. A single one cannot be overtaken.
+//! Minimum: two datagrams, of which the first is delayed. A single datagram cannot be overtaken.
 
 use std::cell::Cell;
 

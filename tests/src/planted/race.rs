@@ -1,7 +1,9 @@
-//! A consumer that yields twice and trusts that its producer, which yields once, is done by then.
+//! A consumer that yields twice, and a producer that yields once. The bug: the consumer relies on
+//! the producer being done first.
 //!
-//! Minimum: one round, in which the producer's second poll comes after the consumer's third: one reordered task. In the order
-//! in which the tasks are woken the producer is always in time.
+//! Minimum: one round in which the producer's second poll comes after the consumer's third poll,
+//! that is, one reordered task. If tasks run in the order in which they are woken, the producer is
+//! always in time.
 
 use std::cell::Cell;
 use std::rc::Rc;

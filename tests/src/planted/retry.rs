@@ -1,6 +1,8 @@
-//! A client that repeats a request without an answer, and a server that takes it for a new request.
+//! A client that repeats a request that got no answer. The bug: the server treats the repetition as
+//! a new request.
 //!
-//! Minimum: one request whose answer is lost. If the request were lost, the server would see only the second one.
+//! Minimum: one request whose answer is lost. If the request itself were lost, the server would see
+//! only the second request.
 
 use std::cell::Cell;
 

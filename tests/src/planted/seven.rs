@@ -1,6 +1,8 @@
-//! Seven stores, of which one has another durability: only that one loses acknowledged writes.
+//! Seven stores, one of which has a different durability. The bug: only this store loses
+//! acknowledged writes.
 //!
-//! Minimum: one write to that store, and one power-off of it. Faults of the other six do not matter.
+//! Minimum: one write to that store, and one power-off of its machine. Faults of the other six
+//! machines do not matter.
 
 use std::collections::BTreeSet;
 

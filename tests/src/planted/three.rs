@@ -1,6 +1,7 @@
-//! A door that opens after three particular commands in order, whatever commands are between them.
+//! A door that opens after three particular commands in order, regardless of the commands between
+//! them. The bug: it opens.
 //!
-//! Minimum: these three of the forty commands. Each is needed to reach the next state.
+//! Minimum: these three of the forty commands. Each of the three is needed to reach the next state.
 
 use std::cell::Cell;
 

@@ -1,6 +1,8 @@
-//! A transfer in two transactions: the first takes money from one account, the second gives it to the other.
+//! A transfer in two transactions: the first takes money from one account, the second adds it to
+//! the other. The bug: a crash between them loses the money.
 //!
-//! Minimum: one transfer, and one power-off between its two commits. Each commit is durable by itself.
+//! Minimum: one transfer, and one power-off between its two commits. Each commit is durable by
+//! itself.
 
 use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};

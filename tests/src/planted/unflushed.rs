@@ -1,7 +1,8 @@
-//! A store that acknowledges writes before they are durable.
+//! A store that acknowledges writes before they are durable. The bug: a power-off loses
+//! acknowledged writes.
 //!
-//! Minimum: one write, and one power-off in the half second before the next flush. Without the power-off nothing is lost;
-//! without a write there is nothing to lose.
+//! Minimum: one write, and one power-off in the half second before the next flush. Without a
+//! power-off, no data is lost; without a write, there is no data to lose.
 
 use std::collections::BTreeSet;
 
@@ -22,7 +23,7 @@ pub(super) const PLANTED: Planted = Planted {
     spec,
 };
 
-/// The two commands: store a number, and ask whether it is stored.
+/// The two commands: store a number, and query whether it is stored.
 pub(super) const PUT: u64 = 0;
 pub(super) const HAS: u64 = 1;
 

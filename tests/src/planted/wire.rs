@@ -1,4 +1,5 @@
-//! Questions and answers of two numbers each, with one connection per question.
+//! The protocol of the planted programs: questions and answers of two numbers each, with one
+//! connection per question.
 
 use std::future::Future;
 use std::io;
@@ -11,7 +12,7 @@ use simmach::time::timeout;
 /// A question or an answer: usually a command and its argument.
 pub(super) type Words = [u64; 2];
 
-/// Answers one question after the other, until `answer` fails.
+/// Answers one question after another, until `answer` fails.
 pub(super) async fn serve<E, F>(answer: impl Fn(Words) -> F) -> Result<(), E>
 where
     E: From<io::Error>,
@@ -28,7 +29,7 @@ where
     }
 }
 
-/// Asks a machine, with a timeout.
+/// Asks a machine a question, with a timeout.
 pub(super) async fn ask(machine: &str, question: Words) -> io::Result<Words> {
     let asked = async {
         let mut stream = TcpStream::connect(format!("{machine}:1")).await?;

@@ -1,44 +1,47 @@
-//! The bugs that can be planted.
+//! The bugs that can be planted in the raft.
 
 use simmach::program::Size;
 
-/// A mistake in the program. Where it is known from another implementation, its name there is given: `raft-45` to `raft-66` are
-/// those of akka-raft that DEMi (NSDI 2016) found.
+/// A bug in the program. If another implementation had the bug, its name there is given in
+/// parentheses. `raft-45` to `raft-66` are bugs of akka-raft that DEMi (NSDI 2016) found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Bug {
-    /// Two votes of one server count as two (raft-45).
+    /// Two votes from one server count as two votes (raft-45).
     DuplicateVotes,
-    /// A vote counts in a later term than the one in which it was given (raft-46).
+    /// A vote also counts in terms after the one in which it was given (raft-46).
     OldVotes,
-    /// A vote is not stored, and is gone after a restart (raft-56).
+    /// A vote is not stored, so a restart loses it (raft-56).
     VoteNotStored,
-    /// The term is not stored, and falls back to that of the last entry after a restart (raft-62).
+    /// The term is not stored. After a restart, it is that of the last entry (raft-62).
     TermNotStored,
-    /// A new leader starts with what followers had in an earlier term of its own (raft-58a).
+    /// A new leader assumes that followers have the entries that they had in an earlier term of
+    /// this leader (raft-58a).
     StaleMatches,
-    /// A follower compares the index of the previous entry, and not its term (raft-58b).
+    /// A follower compares the index of the previous entry, but not its term (raft-58b).
     PreviousTermIgnored,
-    /// One server too few is enough to commit an entry (raft-42).
+    /// An entry is committed with one server less than a majority (raft-42).
     SmallQuorum,
-    /// A follower drops all entries after the one that it receives, although they do not differ (raft-66).
+    /// A follower drops all entries after the received one, even if they match the leader's
+    /// (raft-66).
     TruncatesAlways,
-    /// A server votes for a candidate whose log is behind its own.
+    /// A server votes for a candidate whose log is behind the server's own log.
     VoteWithoutLogCheck,
     /// A server gives two votes in one term.
     TwoVotes,
-    /// An entry of an earlier term is committed because a majority has it (figure 8 of the paper).
+    /// An entry of an earlier term is committed as soon as a majority has it (figure 8 of the
+    /// paper).
     CommitsOldTerms,
-    /// A follower commits entries that the leader has not compared yet.
+    /// A follower commits entries that it has not compared with the leader's.
     CommitsUncompared,
-    /// A follower says that it has as many entries as are in its log, also those that were not compared.
+    /// A follower reports its whole log as matching, including entries that were not compared.
     MatchOfWholeLog,
     /// A follower accepts entries from a leader of an earlier term.
     OldLeaders,
-    /// A server answers before the disk has what it answers.
+    /// A server answers before the data in its answer is on the disk.
     AnswersBeforeStored,
-    /// A leader answers a read without asking a majority whether it still leads.
+    /// A leader answers a read without asking a majority whether it is still the leader.
     UnconfirmedRead,
-    /// A new leader answers a read before it knows how much is committed.
+    /// A new leader answers a read before it knows which entries are committed.
     ReadBeforeOwnEntry,
     /// Retries are recognized when they arrive, and not when they are applied.
     RetryCheckedAtArrival,

@@ -1,4 +1,4 @@
-//! The clients: each appends its numbers and reads the list, one request after the other.
+//! The clients. Each appends its numbers and reads the list, with one request after another.
 
 use simmach::net::UdpSocket;
 use simmach::prelude::*;
@@ -11,15 +11,16 @@ use super::server::{self, PORT};
 
 const CLIENTS: u64 = 3;
 const STEPS: u64 = 20;
-/// The longest pause before a request, in milliseconds.
+/// Maximum pause before a request, in milliseconds.
 const PAUSE: u64 = 300;
 /// How long a client waits for an answer before it asks another server.
 const ANSWER: Duration = Duration::from_millis(200);
-/// How long a client tries.
+/// How long a client retries a request.
 const PATIENCE: Duration = Duration::from_secs(3);
-/// How long the faults go on after the last request. A run with few requests would else end before the next election.
+/// How long the faults continue after the last request. Otherwise, a run with few requests would
+/// end before the next election.
 const REST: Duration = Duration::from_secs(1);
-/// How long the cluster may take to answer after all faults are over.
+/// How long the cluster may take to answer after the last fault is over.
 const RECOVERY: Duration = Duration::from_secs(20);
 
 pub(super) async fn body(sim: Sim, servers: u64) -> Result {

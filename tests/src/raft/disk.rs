@@ -1,4 +1,4 @@
-//! What a server stores: its term, its vote and its log.
+//! The durable state of a server: its term, its vote and its log.
 
 use simmach::storage::byteorder::BE;
 use simmach::storage::types::{Bytes, Str, U64};
@@ -15,11 +15,11 @@ pub(super) struct Disk {
     store: Store,
 }
 
-/// What a server has after a restart.
+/// The state that a server has after a restart.
 #[derive(Debug, Default)]
 pub(super) struct Stored {
     pub(super) term: u64,
-    /// 0 if it has not voted in this term.
+    /// The server voted for; 0 if the server has not voted in this term.
     pub(super) vote: u64,
     pub(super) log: Log,
 }

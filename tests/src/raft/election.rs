@@ -1,4 +1,4 @@
-//! Elections.
+//! Elections of a leader.
 
 use simmach::time::Instant;
 
@@ -18,7 +18,8 @@ impl Node {
         self.request_votes();
     }
 
-    /// Asks all servers, also those that have answered: the answer may be lost.
+    /// Requests a vote from all servers, including those that have answered, since an answer may be
+    /// lost.
     pub(super) fn request_votes(&mut self) {
         let (last_index, last_term) = (self.log.last_index(), self.log.last_term());
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
@@ -27,7 +28,8 @@ impl Node {
         self.repeat = Instant::now() + HEARTBEAT;
     }
 
-    /// A candidate asks for a vote. `last`: the term and index of its last entry.
+    /// Handles a candidate's request for a vote. `last` contains the term and the index of the
+    /// candidate's last entry.
     pub(super) fn vote_requested(&mut self, from: u64, term: u64, last: (u64, u64)) {
         let own_last = (self.log.last_term(), self.log.last_index());
         let is_complete = last >= own_last || self.has(Bug::VoteWithoutLogCheck);

@@ -14,7 +14,7 @@ pub(super) struct List {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Session {
     pub(super) sequence: u64,
-    /// The length of the list after it.
+    /// The length of the list after this request.
     pub(super) length: u64,
 }
 
@@ -23,12 +23,12 @@ impl List {
         self.values.len() as u64
     }
 
-    /// The last of the first `length` numbers; 0 if there is none.
+    /// The last of the first `length` numbers; 0 if `length` is 0.
     pub(super) fn last_of(&self, length: u64) -> u64 {
         length.checked_sub(1).map_or(0, |place| self.values[place as usize])
     }
 
-    /// Whether the request, or a later one of its client, has been applied.
+    /// Whether this request, or a later request of its client, has been applied.
     pub(super) fn has_seen(&self, request: Request) -> bool {
         let session = self.sessions.get(&request.client);
         session.is_some_and(|session| session.sequence >= request.sequence)

@@ -1,8 +1,8 @@
-//! The log in memory. Its indexes begin at 1; index 0 is before the first entry, in term 0.
+//! The log in memory. Indexes begin at 1; index 0 is before the first entry, and its term is 0.
 
 use super::message::Request;
 
-/// An entry of the log. The one that begins a leader's term has the client 0, and no effect.
+/// An entry of the log. The entry that begins a leader's term has the client 0 and no effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Entry {
     pub(super) term: u64,

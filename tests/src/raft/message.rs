@@ -1,24 +1,25 @@
-//! What servers and clients send, one message a datagram.
+//! The messages of servers and clients. Each is one datagram.
 
 use super::log::Entry;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Message {
-    /// Between servers, with the sender and its term.
+    /// A message between servers, with the sender and the sender's term.
     Peer {
         from: u64,
         term: u64,
         content: Content,
     },
     Request(Request),
-    /// The answer to a request: the length of the list after it, and the last number of the list.
+    /// The answer to a request: the length of the list after the request, and the last number of
+    /// the list.
     Answer {
         client: u64,
         sequence: u64,
         length: u64,
         last: u64,
     },
-    /// The server does not lead. The leader that it knows, or 0.
+    /// The answer of a server that is not the leader. `leader` is the leader that it knows, or 0.
     Elsewhere {
         client: u64,
         sequence: u64,
@@ -26,11 +27,11 @@ pub(super) enum Message {
     },
 }
 
-/// A client appends `value` to the list, or reads the list if it is 0.
+/// A client's request to append `value` to the list, or to read the list if `value` is 0.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Request {
     pub(super) client: u64,
-    /// Counts the client's requests. A retry has the same number.
+    /// The number of the request, counted per client. A retry has the same number.
     pub(super) sequence: u64,
     pub(super) value: u64,
 }

@@ -1,4 +1,5 @@
-//! One server as a state machine: its input are messages and times, its output are messages and what must be stored first.
+//! One server as a state machine. Its input is messages and times; its output is messages, and the
+//! data to store before they are sent.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -14,7 +15,8 @@ use super::message::{Content, Message};
 use super::oracle;
 use super::requests::{PendingRead, PendingWrite};
 
-/// Time between two messages of a leader to each follower, and between two requests of a candidate for the same vote.
+/// Time between two messages of a leader to one follower, and between two requests of a candidate
+/// for one vote.
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Minimum time without a leader before an election.
 const ELECTION: Duration = Duration::from_millis(150);
@@ -23,20 +25,20 @@ pub(super) struct Node {
     pub(super) id: u64,
     pub(super) servers: u64,
     bug: Option<Bug>,
-    // Stored before anything is sent that depends on it.
+    // This state is stored before any message that depends on it is sent.
     pub(super) term: u64,
-    /// 0 if it has not voted in this term.
+    /// The server voted for; 0 if this server has not voted in this term.
     pub(super) vote: u64,
     pub(super) log: Log,
     changes: Option<Changes>,
-    // Gone after a restart.
+    // This state is lost at a restart.
     pub(super) role: Role,
     pub(super) commit: u64,
     pub(super) applied: u64,
     pub(super) list: List,
-    /// What a leader knows of the other servers.
+    /// What a leader knows about the other servers.
     pub(super) peers: BTreeMap<u64, Peer>,
-    /// When the next election begins, unless a leader is heard before.
+    /// When the next election begins, unless a message from a leader arrives before.
     pub(super) election: Instant,
     /// When a leader or candidate repeats its messages.
     pub(super) repeat: Instant,

@@ -1,4 +1,5 @@
-//! Checks what the servers and clients do. It sees all of them at once, and no fault touches it.
+//! Checks the actions of the servers and clients. The oracle sees all of them at once, and no fault
+//! affects it.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -13,21 +14,21 @@ struct Oracle(RefCell<Seen>);
 
 #[derive(Default)]
 struct Seen {
-    /// By term.
+    /// The leader of each term.
     leaders: BTreeMap<u64, u64>,
-    /// By index and term: the entry, and the term of the one before it.
+    /// The entry at each index and term, and the term of the previous entry.
     stored: BTreeMap<(u64, u64), (Entry, u64)>,
-    /// By index.
+    /// The applied entry at each index.
     applied: BTreeMap<u64, Entry>,
-    /// The list: values by their place, which begins at 1.
+    /// The list: values by position, counted from 1.
     list: BTreeMap<u64, u64>,
-    /// The places by their value.
+    /// The positions by value.
     places: BTreeMap<u64, u64>,
-    /// The greatest length of the list that a client has seen.
+    /// The greatest length of the list that any client has seen.
     floor: u64,
 }
 
-/// Inserts a value, which must be the same each time.
+/// Inserts a value. Returns the old value as an error if it is different.
 fn insert<K: Ord, V: Copy + Eq>(map: &mut BTreeMap<K, V>, key: K, value: V) -> Result<(), V> {
     let known = *map.entry(key).or_insert(value);
     if known == value { Ok(()) } else { Err(known) }

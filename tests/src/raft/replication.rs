@@ -1,4 +1,4 @@
-//! The log from the leader to its followers, and what is committed.
+//! Replicates the log from the leader to its followers, and decides which entries are committed.
 
 use simmach::time::Instant;
 
@@ -14,7 +14,7 @@ impl Node {
         self.mark_log_changed(self.log.last_index());
     }
 
-    /// Sends each follower its next entry, or a message without one.
+    /// Sends each follower its next entry, or a message without an entry.
     pub(super) fn send_appends(&mut self) {
         for peer in self.peers.keys().copied().collect::<Vec<_>>() {
             self.send_append(peer);
@@ -35,7 +35,7 @@ impl Node {
         self.send(to, Content::Append(append));
     }
 
-    /// A leader sends an entry.
+    /// Handles an entry from a leader.
     pub(super) fn append(&mut self, from: u64, term: u64, append: Append) {
         let Append { previous_index, previous_term, commit, round, entry } = append;
         if term < self.term && !self.has(Bug::OldLeaders) {

@@ -1,4 +1,5 @@
-//! Requests of clients: appends go through the log, reads wait until a majority confirms that the leader still leads.
+//! Requests of clients. Appends go through the log; reads wait until a majority confirms that the
+//! leader is still the leader.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,8 @@ pub(super) struct PendingWrite {
     index: u64,
 }
 
-/// A read that is answered when a majority has confirmed the round, and the entries up to `index` are applied.
+/// A read that is answered when a majority has confirmed the round and the entries up to `index`
+/// have been applied.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct PendingRead {
     client: SocketAddr,

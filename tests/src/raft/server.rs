@@ -1,4 +1,4 @@
-//! A server: receives, stores, sends.
+//! A server: it receives messages, stores its state, and sends messages.
 
 use simmach::Result;
 use simmach::net::UdpSocket;
@@ -29,7 +29,7 @@ pub(super) async fn serve(id: u64, servers: u64, bug: Option<Bug>) -> Result {
                     node.receive(sender, message);
                 }
             }
-            // An earlier datagram did not reach its server.
+            // A datagram that was sent earlier did not reach its server.
             Ok(Err(_)) => {}
             Err(_) => node.tick(),
         }

@@ -1,4 +1,5 @@
-//! Tests that are written by a user's `macro_rules!`: the attribute gets fragments as invisible groups.
+//! Tests that a user's `macro_rules!` generates: the attribute receives macro fragments as
+//! invisible groups.
 
 use simmach::prelude::*;
 

@@ -1,4 +1,5 @@
-//! Every form of `#[sim_test]`, run by libtest and by `simmach::main!()`, without a compiler warning.
+//! Tests every form of `#[sim_test]`. libtest and `simmach::main!()` both run them, and the
+//! compiler must give no warning.
 
 mod fragments;
 

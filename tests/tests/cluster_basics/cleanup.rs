@@ -1,4 +1,5 @@
-//! A service cleans up when it ends, such as to release a lease or a lock: which ends let it, and which do not.
+//! Tests a service that cleans up when it ends, for example to release a lease: which ways to end
+//! let it clean up.
 
 use std::cell::Cell;
 use std::rc::Rc;
@@ -10,7 +11,7 @@ use simmach::time::sleep;
 #[derive(Default)]
 struct CleanedUp(Cell<bool>);
 
-/// Runs a service, then cleans up, which takes `cleanup`.
+/// Runs a service, then cleans up. The clean-up takes the time `cleanup`.
 async fn service(run: impl AsyncFn() -> Result, cleanup: Duration) -> Result {
     let ended = run().await;
     sleep(cleanup).await;
@@ -34,7 +35,7 @@ async fn stop_lets_cleanup_run(sim: Sim) -> Result {
     Ok(())
 }
 
-/// `OnExit::StayDown`: on this machine a service's error does not fail the run.
+/// With `OnExit::StayDown`, an error of a service on this machine does not fail the run.
 #[sim_test(
     seeds = 5,
     topology = Topology::new().machine("server", faulty).on_exit("server", OnExit::StayDown),

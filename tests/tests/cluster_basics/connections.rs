@@ -1,4 +1,4 @@
-//! Connections between machines.
+//! Tests connections between machines.
 
 use std::collections::BTreeSet;
 use std::future::pending;
@@ -10,7 +10,7 @@ use simmach::task::{JoinSet, spawn};
 use simmach::time::{Instant, timeout};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// Answers every number with its successor.
+/// Answers each number with its successor.
 async fn successor() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {
@@ -25,13 +25,13 @@ async fn successor() -> io::Result<()> {
     }
 }
 
-/// Listens, but never accepts.
+/// A server that listens, but never accepts a connection.
 async fn deaf() -> io::Result<()> {
     let _listener = TcpListener::bind("0.0.0.0:80").await?;
     pending().await
 }
 
-/// Forwards each question to the server behind it, and the answer back.
+/// Forwards each question to another server, and returns the answer.
 async fn proxy() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     loop {

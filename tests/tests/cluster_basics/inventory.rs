@@ -1,4 +1,5 @@
-//! The fixed version of the example's inventory passes both scenarios. `chaos.rs` runs more seeds.
+//! Tests that the fixed version of the example's inventory passes both scenarios. `chaos.rs` runs
+//! more seeds.
 
 use inventory_cluster::Version::Fixed;
 use inventory_cluster::scenario::{self, OVER_3G, STABLE};

@@ -1,4 +1,4 @@
-//! Services start, stop and restart.
+//! Tests that services start, stop and restart.
 
 use std::cell::Cell;
 use std::future::pending;
@@ -12,7 +12,7 @@ use simmach::task::spawn_local;
 use simmach::time::{Instant, sleep};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-/// What services did. It is state of the run, so it survives the services.
+/// Counts of what services did. They are state of the run, so they survive the services.
 #[derive(Default)]
 struct Counters {
     launches: Cell<u32>,

@@ -1,4 +1,4 @@
-//! Waiting for tasks and deadlines.
+//! Tests of waiting for tasks and deadlines.
 
 use std::io;
 
@@ -38,7 +38,7 @@ async fn task_times_out() -> Result {
     Ok(())
 }
 
-/// Whoever waits for an aborted task is woken at once.
+/// A task that waits for an aborted task is woken at once.
 #[sim_test(seeds = 5)]
 async fn task_is_aborted() {
     let began = Instant::now();

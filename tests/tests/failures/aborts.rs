@@ -1,4 +1,4 @@
-//! Panics that abort the process: the report shows their message and source location.
+//! Tests panics that abort the process. The report must show their message and source location.
 
 use super::super::{assert_has, assert_has_not, line_of, run, start};
 
@@ -68,7 +68,7 @@ pub(super) mod zoo {
     #[ignore = "for the tests below"]
     async fn callback_of_the_c_library() {
         let mut numbers = [2u8, 1];
-        // SAFETY: two numbers of one byte.
+        // SAFETY: the array has two numbers of one byte each.
         unsafe { libc::qsort(numbers.as_mut_ptr().cast(), 2, 1, Some(compares)) };
     }
 

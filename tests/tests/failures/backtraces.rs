@@ -1,4 +1,5 @@
-//! The origin of a panic: the first frame of the user's code, and the backtrace if `RUST_BACKTRACE` is set.
+//! Tests the origin of a panic in reports: the first frame of the user's code, and the backtrace if
+//! `RUST_BACKTRACE` is set.
 
 use super::super::{assert_has, assert_has_not, line_of, run};
 

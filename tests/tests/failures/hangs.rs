@@ -1,4 +1,4 @@
-//! Runs that hang: the report shows where. A certain deadlock is reported early.
+//! Tests runs that hang. The report must show where, and a certain deadlock must be reported early.
 
 use std::time::{Duration, Instant};
 
@@ -293,7 +293,7 @@ pub(super) mod zoo {
     #[ignore = "for the tests below"]
     async fn pthread_mutex() {
         let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
-        // SAFETY: a mutex that nothing else has.
+        // SAFETY: nothing else uses the mutex.
         unsafe {
             libc::pthread_mutex_lock(&raw mut mutex);
             libc::pthread_mutex_lock(&raw mut mutex); // pthread_mutex
@@ -328,7 +328,7 @@ pub(super) mod zoo {
     #[sim_test(seeds = 3)]
     #[ignore = "for the tests below"]
     async fn semaphore() {
-        // SAFETY: room for a semaphore, which is initialised before it is used.
+        // SAFETY: the semaphore is initialized before it is used.
         unsafe {
             let mut semaphore = std::mem::zeroed();
             libc::sem_init(&raw mut semaphore, 0, 1);
@@ -342,7 +342,7 @@ pub(super) mod zoo {
     impl Drop for LocksOfC {
         fn drop(&mut self) {
             let mut mutex = libc::PTHREAD_MUTEX_INITIALIZER;
-            // SAFETY: a mutex that nothing else has.
+            // SAFETY: nothing else uses the mutex.
             unsafe {
                 libc::pthread_mutex_lock(&raw mut mutex);
                 libc::pthread_mutex_lock(&raw mut mutex); // in a destructor

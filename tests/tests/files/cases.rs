@@ -1,4 +1,4 @@
-//! Cases with a history, much as xfstests has them.
+//! Known difficult cases, similar to those of xfstests.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{Read as _, Seek as _, SeekFrom, Write as _};
@@ -26,7 +26,7 @@ fn size(path: &Path) -> String {
     of(fs::metadata(path), |found| format!("{} bytes, {} names", found.len(), found.nlink()))
 }
 
-/// A file that replaces an open one: the open one stays as it was.
+/// A file replaces an open file. The open file stays unchanged.
 fn rename_over(folder: &Path) -> Vec<String> {
     let (old, new) = (folder.join("old"), folder.join("new"));
     fs::write(&old, "old").expect("it is written");

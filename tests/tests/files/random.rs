@@ -1,4 +1,4 @@
-//! Random calls on a few names and descriptors.
+//! Makes random calls on a few names and descriptors.
 
 use std::ffi::c_int;
 use std::fs;
@@ -7,16 +7,16 @@ use std::path::{Path, PathBuf};
 
 use crate::results::{c_path, of, result};
 
-/// Calls of one sequence.
+/// Number of calls in one sequence.
 const CALLS: usize = 60;
-/// Most descriptors that a sequence has.
+/// Maximum number of open descriptors in a sequence.
 const MOST: usize = 5;
 
-/// Paths below the folder of a sequence. Some are links, or lead through one.
+/// Paths in the folder of a sequence. Some are links, or lead through a link.
 const PATHS: [&str; 14] =
     ["a", "b", "c", "d", "d/a", "d/b", "d/e", "d/e/a", "l", "l/a", "a/b", "d/", "d/../b", "d/."];
 
-/// A small generator: both sides must make the same calls.
+/// A small random number generator, with which both sides make the same calls.
 pub(crate) struct Numbers(u64);
 
 impl Numbers {
@@ -32,7 +32,7 @@ impl Numbers {
     }
 }
 
-/// Makes the calls of a seed in a folder, and returns what each did.
+/// Makes the calls of a seed in a folder, and returns the result of each call.
 pub(crate) fn calls(folder: &Path, seed: u64) -> Vec<String> {
     fs::DirBuilder::new().mode(0o755).create(folder).expect("a new folder");
     let mut numbers = Numbers::new(seed);
@@ -45,14 +45,14 @@ pub(crate) fn calls(folder: &Path, seed: u64) -> Vec<String> {
             _ if descriptors.len() < MOST => open(folder, &mut descriptors, &mut numbers),
             _ => {
                 let closed = descriptors.remove(numbers.below(descriptors.len()));
-                // SAFETY: the sequence owns it.
+                // SAFETY: the sequence owns the descriptor.
                 format!("close: {}", result(unsafe { libc::close(closed) }))
             }
         };
         did.push(text);
     }
     for descriptor in descriptors {
-        // SAFETY: the sequence owns it.
+        // SAFETY: the sequence owns the descriptor.
         unsafe { libc::close(descriptor) };
     }
     did.push(tree(folder));
@@ -84,7 +84,7 @@ fn open(folder: &Path, descriptors: &mut Vec<c_int>, numbers: &mut Numbers) -> S
     }
     let name = c_path(&folder.join(path));
     // `join` drops nothing but keeps a slash at the end.
-    // SAFETY: the path is a string.
+    // SAFETY: the path is a C string.
     let opened = unsafe { libc::open(name.as_ptr(), flags, 0o640) };
     if opened >= 0 {
         descriptors.push(opened);
@@ -99,7 +99,7 @@ fn on_paths(folder: &Path, numbers: &mut Numbers) -> String {
     let (c_own, c_to) = (c_own.as_ptr(), c_to.as_ptr());
     let size = numbers.below(9_000) as libc::off_t;
     let kind = numbers.below(18);
-    // SAFETY: the paths are strings.
+    // SAFETY: the paths are C strings.
     let did = unsafe {
         match kind {
             0 | 1 => result(libc::mkdir(c_own, 0o750)),
@@ -197,7 +197,7 @@ fn on_descriptor(descriptors: &mut Vec<c_int>, numbers: &mut Numbers) -> String 
 }
 
 fn is_folder(descriptor: c_int) -> bool {
-    // SAFETY: the structure is zeroed.
+    // SAFETY: the structure consists of numbers, for which zeros are valid.
     unsafe {
         let mut status: libc::stat = std::mem::zeroed();
         libc::fstat(descriptor, &raw mut status);

@@ -1,11 +1,11 @@
-//! Results of calls as text.
+//! Formats the results of calls.
 
 use std::ffi::CString;
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
-/// The result of a call of the C library: what it returned, or its error.
+/// Formats the result of a call of the C library: the returned value or the error.
 pub(crate) fn result(returned: impl Into<i64>) -> String {
     match returned.into() {
         -1 => error(&io::Error::last_os_error()),
@@ -13,7 +13,7 @@ pub(crate) fn result(returned: impl Into<i64>) -> String {
     }
 }
 
-/// The name of an error's number.
+/// Formats an error with its number.
 pub(crate) fn error(error: &io::Error) -> String {
     match error.raw_os_error() {
         Some(number) => format!("error {number} ({error})"),
@@ -21,7 +21,7 @@ pub(crate) fn error(error: &io::Error) -> String {
     }
 }
 
-/// A result of std.
+/// Formats a result of std.
 pub(crate) fn of<T>(result: io::Result<T>, text: impl FnOnce(T) -> String) -> String {
     match result {
         Ok(value) => text(value),

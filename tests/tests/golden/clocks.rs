@@ -1,4 +1,4 @@
-//! Clocks that are wrong, and timers that go by them.
+//! Programs with clocks that are wrong, and timers that use these clocks.
 
 #![allow(
     clippy::disallowed_methods,
@@ -18,7 +18,7 @@ pub(super) const ALL: &[Golden] = &[
     Golden { name: "clocks that change", seeds: 6, spec: clocks_that_change },
 ];
 
-/// Sends the times of its own clocks ten times a second.
+/// Sends the times of its machine's clocks ten times a second.
 async fn beat() -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     let began = Instant::now();

@@ -1,4 +1,4 @@
-//! Faults by plans and by the test itself.
+//! Programs with faults, from plans and from the test itself.
 
 use std::io;
 

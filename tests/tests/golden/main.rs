@@ -1,8 +1,8 @@
-//! The trace hashes of about 180 runs, compared with a file.
+//! Compares the trace hashes of about 180 runs with a file.
 //!
-//! A change that alters any of these runs fails here, in a debug build and in a release build. If it is intended, overwrite the
-//! files with `GOLDEN=overwrite cargo test -p simmach-tests --test golden --test same_seed`, and add a line to the changelog
-//! under *Changed*.
+//! A change that alters any of these runs fails this test, in a debug build and in a release build.
+//! If the change is intended, overwrite the files with `GOLDEN=overwrite cargo test -p
+//! simmach-tests --test golden --test same_seed`, and add a line to the changelog under *Changed*.
 
 mod clocks;
 mod faults;
@@ -18,7 +18,7 @@ use std::{env, fs};
 use simmach::program::{Program, Spec};
 use simmach_tests::planted;
 
-/// A program, and the number of its seeds in the file.
+/// A program, and the number of its seeds in the file of trace hashes.
 struct Golden {
     name: &'static str,
     seeds: u64,

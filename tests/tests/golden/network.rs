@@ -1,4 +1,4 @@
-//! TCP and UDP on links that use every setting of a profile.
+//! Programs that use TCP and UDP, on links that use every setting of a profile.
 
 use std::io;
 

@@ -1,4 +1,4 @@
-//! The example's inventory, in both versions.
+//! The inventory of the example, in both versions.
 
 use inventory_cluster::Version::{Buggy, Fixed};
 use inventory_cluster::scenario::{self, BOT, OVER_3G, STABLE};

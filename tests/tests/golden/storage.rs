@@ -1,4 +1,4 @@
-//! Storage on machines that lose power, are wiped and have full disks.
+//! Programs with storage, on machines that lose power, are wiped or have full disks.
 
 use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};
@@ -38,7 +38,7 @@ async fn count(store: &Store) -> simmach::storage::Result<u64> {
         .await
 }
 
-/// Writes in a loop to two stores, of which one is durable at each commit and one is not.
+/// Writes to two stores in a loop. One store is durable at each commit, the other is not.
 async fn write_on() -> Result {
     let periodic = Durability::Periodic(300.millis());
     let safe = Options::new().open("safe").await?;

@@ -1,4 +1,4 @@
-//! Tasks, time and randomness within one process.
+//! Programs with tasks, time and randomness within one process.
 
 #![allow(clippy::disallowed_types, reason = "the order of a HashMap enters the traces")]
 
@@ -22,7 +22,7 @@ pub(super) const ALL: &[Golden] = &[
     Golden { name: "randomness", seeds: 6, spec: randomness },
 ];
 
-/// Puts bytes into the trace, by sending them: payloads are hashed.
+/// Puts bytes into the trace by sending them: the payloads of packets are hashed.
 async fn record(bytes: &[u8]) -> Result {
     let socket = UdpSocket::bind("0.0.0.0:0").await?;
     socket.send_to(bytes, "127.0.0.1:9").await?;

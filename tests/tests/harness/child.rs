@@ -1,4 +1,4 @@
-//! A child process that runs tests, and a folder for its disks that must be empty afterwards.
+//! A child process that runs tests, and a folder for its disks, which must be empty afterwards.
 #![allow(clippy::disallowed_methods, reason = "real processes take real time")]
 
 use std::fs;
@@ -11,32 +11,32 @@ use std::time::{Duration, Instant};
 
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 
-/// How a test is run.
+/// The way in which a test is run.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Door {
-    /// `simmach::main!()`.
+    /// By `simmach::main!()`.
     Main,
     /// As a `#[test]` of this test binary.
     Libtest,
 }
 
-/// A child that has ended.
+/// A child process that has ended.
 #[derive(Debug)]
 pub(crate) struct Ran {
-    /// `None` if a signal ended it.
+    /// The exit code; `None` if a signal ended the child.
     pub(crate) code: Option<i32>,
     /// Standard output, then standard error.
     pub(crate) text: String,
 }
 
-/// A child that has not ended.
+/// A running child process.
 #[derive(Debug)]
 pub(crate) struct Running {
     child: Child,
     disks: Disks,
 }
 
-/// The folder of the child's disks, which must be empty when it has ended.
+/// The folder for the child's disks, which must be empty when the child has ended.
 #[derive(Debug)]
 pub(crate) struct Disks(PathBuf);
 

@@ -1,4 +1,4 @@
-//! The harness is ended from outside: what it reports, and that it leaves nothing behind.
+//! Tests the harness when a signal ends it: its report, and that it leaves nothing behind.
 
 use std::fs;
 
@@ -27,7 +27,7 @@ fn interrupt_names_running_seeds_and_leaves_nothing() {
     }
 }
 
-/// The smallest run so far is reported with its token.
+/// The report contains the token of the smallest failing run so far.
 #[test]
 fn interrupt_while_shrinking_reports_the_best_so_far() {
     for door in [Door::Main, Door::Libtest] {

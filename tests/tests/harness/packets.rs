@@ -1,4 +1,4 @@
-//! `SIMMACH_PCAP`: the packets of exactly one run in a file.
+//! Tests `SIMMACH_PCAP`, which writes the packets of exactly one run to a file.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::child::{Door, Ran};
 use super::{assert_has, assert_has_not};
 
-/// A path where no file exists yet.
+/// Returns a path where no file exists.
 fn path(name: &str) -> String {
     let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.pcapng"));
     let _ = fs::remove_file(&path);

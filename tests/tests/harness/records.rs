@@ -1,4 +1,4 @@
-//! Records of `tracing` and `log` in reports, and `RUST_LOG`.
+//! Tests `tracing` and `log` records in reports, and `RUST_LOG`.
 
 use bytes::Bytes;
 use http_body_util::Empty;
@@ -13,7 +13,7 @@ use super::child::{Door, Ran};
 use super::shrinking::token;
 use super::{assert_has, assert_has_not, through_both};
 
-/// Number of lines of a report that contain this text.
+/// Returns the number of lines of a report that contain `part`.
 fn count(ran: &Ran, part: &str) -> usize {
     ran.text.lines().filter(|line| line.contains(part)).count()
 }

@@ -1,4 +1,4 @@
-//! Failures are shrunk, recorded and replayed.
+//! Tests that failures are shrunk, recorded and replayed.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use super::child::{Door, Ran};
 use super::{assert_has, assert_has_not, through_both};
 
-/// The token in a report.
+/// Returns the token in a report.
 #[track_caller]
 pub(crate) fn token(ran: &Ran) -> String {
     let (_, rest) = ran.text.split_once("SIMMACH_REPLAY=").expect(&ran.text);
@@ -38,7 +38,7 @@ fn failure_is_reported_as_a_story() {
     });
 }
 
-/// Candidates that are run speculatively or one by one lead to the same token.
+/// The token is the same whether candidates are run speculatively or one by one.
 #[test]
 fn token_does_not_depend_on_the_number_of_jobs() {
     for door in [Door::Main, Door::Libtest] {

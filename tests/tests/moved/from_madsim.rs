@@ -1,4 +1,4 @@
-//! A service on TCP, whose test was one of madsim's.
+//! A service on TCP. Its test was written for madsim.
 
 use std::io;
 
@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-/// Gives each visitor the next number.
+/// Sends each visitor the next number.
 async fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:7000").await?;
     let mut next = 0;

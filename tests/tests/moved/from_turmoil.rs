@@ -1,4 +1,4 @@
-//! A service on axum, whose test was one of turmoil's.
+//! A service on axum. Its test was written for turmoil.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

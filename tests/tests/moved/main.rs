@@ -1,4 +1,4 @@
-//! The programs of `docs/coming-from-turmoil-and-madsim.md`, as they are after the move.
+//! Tests the programs of `docs/coming-from-turmoil-and-madsim.md`, in their form after the move.
 
 mod from_madsim;
 mod from_turmoil;
@@ -6,7 +6,8 @@ mod from_turmoil;
 use std::fs;
 use std::path::Path;
 
-/// The page's blocks that begin with the name of a file here are in that file.
+/// A code block of the page that begins with the name of a file in this folder must be in that
+/// file.
 #[test]
 fn page_shows_these_files() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");

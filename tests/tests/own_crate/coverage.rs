@@ -1,4 +1,5 @@
-//! A build with `-C instrument-coverage`: every worker that exits normally writes its profile.
+//! Tests a build with `-C instrument-coverage`. Every worker that exits normally must write its
+//! profile.
 #![expect(clippy::disallowed_methods, reason = "real processes take real time")]
 
 use std::path::{Path, PathBuf};
@@ -8,7 +9,7 @@ use std::{fs, thread};
 
 use super::Package;
 
-/// Tests that pass, take long and hang.
+/// Tests that pass, take long or hang.
 const ENDS: &str = r#"
 use simmach::prelude::*;
 
@@ -31,7 +32,7 @@ async fn hangs() {
 }
 "#;
 
-/// Keeps libtest's process running longer than its workers.
+/// A test that keeps libtest's process running longer than its workers.
 const WAITS: &str = r#"
 #[test]
 fn waits() {
@@ -39,7 +40,8 @@ fn waits() {
 }
 "#;
 
-/// Builds simmach in a folder of its own: `cargo test -p simmach-tests --test own_crate -- --ignored`.
+/// Builds simmach in a separate folder: `cargo test -p simmach-tests --test own_crate --
+/// --ignored`.
 #[test]
 #[ignore = "it builds simmach once more"]
 fn coverage_profiles_of_all_workers_are_written() {

@@ -1,4 +1,4 @@
-//! Checks that a scenario leaves no socket, port or timer once its handles are gone.
+//! Checks that a scenario leaves no socket, port or timer after its handles have been dropped.
 
 use std::{mem, net::SocketAddr};
 
@@ -10,9 +10,10 @@ use simmach::{
     time::sleep,
 };
 
-/// Waits until the kernel has finished closing connections, and checks that nothing is left.
+/// Waits until the kernel has finished closing connections. Then checks that no socket, port or
+/// timer is left.
 pub(crate) async fn nothing_is_left(sim: &Sim) {
-    // Longer than TIME-WAIT, and longer than orphans are kept.
+    // This is longer than TIME-WAIT, and longer than the kernel keeps orphans.
     sleep(20.mins()).await;
     let machine = sim.machine("client");
     let (sockets, ports) = (machine.sockets(), machine.ports());

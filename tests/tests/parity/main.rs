@@ -1,14 +1,15 @@
-//! The same code on the simulated network and on Linux's: every scenario is compiled against simmach and against tokio, and
-//! must pass everywhere.
+//! Compares the simulated network with Linux's. Every scenario is compiled against simmach and
+//! against tokio, and must pass everywhere.
 //!
-//! On simmach's modules a scenario runs in the simulation and, through the feature `real`, on the kernel; on tokio's it runs in
-//! a guest. In the simulation it runs with a hundred seeds on one machine's loopback, and must leave no socket, port or timer.
-//! Behaviour that takes a kernel minutes, such as timeouts and TIME-WAIT, is tested in
+//! On simmach's modules, a scenario runs in the simulation and, with the feature `real`, on the
+//! real kernel. On tokio's modules, it runs in a guest. In the simulation, it runs with a hundred
+//! seeds on one machine's loopback, and must leave no socket, port or timer. Behaviour that takes a
+//! kernel minutes, such as timeouts and TIME-WAIT, is tested in
 //! `simmach/src/net/simulated/tcp/tests` instead.
 
 #![allow(clippy::duplicate_mod, reason = "the same sources run on each kind of sockets")]
 
-/// Makes two tests of each scenario: `simulated::…` and `real::…`.
+/// Defines two tests for each scenario: `simulated::…` and `real::…`.
 macro_rules! everywhere {
     ($($scenario:ident),* $(,)?) => {
         mod simulated {
@@ -31,7 +32,7 @@ macro_rules! everywhere {
 
 mod on_simmach;
 
-/// Makes a test of each scenario: `guest::…`.
+/// Defines a test for each scenario: `guest::…`.
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 macro_rules! everywhere {
     ($($scenario:ident),* $(,)?) => {

@@ -1,4 +1,4 @@
-//! The scenarios on simmach's modules.
+//! Compiles the scenarios against simmach's modules.
 
 use simmach::{
     io::{Interest, Ready},

@@ -1,4 +1,4 @@
-//! The scenarios on tokio's modules.
+//! Compiles the scenarios against tokio's modules.
 
 use tokio::{
     io::{Interest, Ready},

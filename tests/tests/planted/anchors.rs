@@ -1,7 +1,7 @@
-//! A power-off that must fall into the millisecond between two commits, in a program with one connection for all steps, whose
-//! times shift when a step is left out.
+//! Tests a bug that needs a power-off in the millisecond between two commits. The program has one
+//! connection for all steps, so leaving out a step shifts the times of later steps.
 //!
-//! Minimum: one payment, and one power-off between its two commits, after which the client asks again.
+//! Minimum: one payment, one power-off between its two commits, and a retry by the client.
 
 use std::io;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use simmach::time::{sleep, timeout};
 
 const AMOUNT: u64 = 10;
 
-/// Adds an amount once for each number, or so it hopes.
+/// Adds an amount for each number. The bug: a retry may add it twice.
 async fn bank() -> Result {
     let db = storage::open("db").await?;
     let listener = TcpListener::bind("0.0.0.0:1").await?;

@@ -1,4 +1,4 @@
-//! A plan written by hand shrinks as a plan of the library does that does the same.
+//! Tests that a plan written by hand shrinks like an equivalent plan of the library.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use simmach::program::{Effect, Program, Report, Scenario, Smaller};
 use simmach::time::sleep;
 use simmach_tests::planted;
 
-/// The power-offs of a run: when, and for how long.
+/// Returns when the power-offs of a run began, and how long they lasted.
 fn power_offs(report: &Report) -> Vec<(Duration, Duration)> {
     let mut strikes: Vec<(Duration, Duration)> = Vec::new();
     for fault in report.faults() {
@@ -20,7 +20,7 @@ fn power_offs(report: &Report) -> Vec<(Duration, Duration)> {
     strikes
 }
 
-/// The program, in which this plan takes the place of `PowerOffs`.
+/// The planted program, with this plan instead of `PowerOffs`.
 fn with_plan(strikes: Vec<(Duration, Duration)>) -> Program {
     Program::new(move || {
         let strikes = strikes.clone();
@@ -38,7 +38,8 @@ fn with_plan(strikes: Vec<(Duration, Duration)>) -> Program {
     .log(false)
 }
 
-/// Without the restarts: the test itself starts what is down at its end.
+/// Returns the acts without the restarts, since the test itself starts everything that is down at
+/// its end.
 fn acts(smaller: &Smaller) -> Vec<(Duration, Effect)> {
     let faults = smaller.report().faults().map(|fault| (fault.at, fault.effect));
     faults.filter(|(_, effect)| *effect != Effect::Restart).collect()

@@ -1,4 +1,5 @@
-//! The buggy inventory over 3G under `GracefulMonkey`, as two programs with a planted bug: its item is lost, or doubled.
+//! The buggy inventory over 3G under `GracefulMonkey`, as two programs with a planted bug: it loses
+//! its item, or doubles it.
 
 use inventory_cluster::Version::Buggy;
 use inventory_cluster::scenario::{self, BOT, OVER_3G};
@@ -6,9 +7,10 @@ use simmach::prelude::*;
 use simmach::program::{Scenario, Spec};
 use simmach_tests::planted::{Minimum, Planted};
 
-/// Minimum: both gateways are stopped, one after the other; with one stopped the client uses the other. The
-/// client must try both within the 15 s for which it takes one for down. Adding the item and counting it are enough tries, if
-/// the strikes fall into them: no move is needed, though a move or two make the failure likelier.
+/// Minimum: both gateways are stopped, one after the other. If only one is stopped, the client uses
+/// the other. The client must try both gateways within the 15 s for which it treats a gateway as
+/// down. Adding the item and counting it are enough tries, if the strikes happen during these
+/// tries. So no move is needed, though one or two moves make the failure more likely.
 pub(crate) const LOST_ITEM: Planted = Planted {
     name: "the inventory's lost item",
     bugs: &["lost item"],
@@ -16,8 +18,8 @@ pub(crate) const LOST_ITEM: Planted = Planted {
     spec,
 };
 
-/// Minimum: one packet with an answer is lost. The bot asks the other gateway again, which takes it for a
-/// new request. Adding the item is enough for that: no move is needed.
+/// Minimum: one packet with an answer is lost. The bot asks the other gateway again, which treats
+/// this as a new request. Adding the item is enough for this, so no move is needed.
 pub(crate) const DOUBLED_ITEM: Planted = Planted {
     name: "the inventory's doubled item",
     bugs: &["doubled item"],

@@ -1,5 +1,5 @@
-//! Twenty steps, of which one matters by chance: by something that it spawns, opens or draws. What a step does is numbered in
-//! the step, so the others can be left out.
+//! Tests with twenty steps, of which one fails by chance because of a value that it spawns, opens
+//! or draws. These are numbered within the step, so the other steps can be left out.
 
 use simmach::net::{NetworkProfile, TcpListener, TcpStream};
 use simmach::prelude::*;
@@ -9,10 +9,10 @@ use simmach::storage::byteorder::BE;
 use simmach::storage::types::{U64, Unit};
 use simmach::time::Instant;
 
-/// One step in so many fails.
+/// One step in this many fails.
 const ODDS: u64 = 200;
 
-/// Shrinks the first failing runs of a body, whose step is unlucky by chance.
+/// Shrinks the first failing runs of a body in which one step is unlucky by chance.
 #[track_caller]
 fn shrinks_to_one_step(spec: fn() -> Spec) {
     shrinks_to(1, spec);
@@ -32,7 +32,7 @@ fn shrinks_to(steps: u64, spec: fn() -> Spec) {
     }
 }
 
-/// Fails if `drawn` is unlucky.
+/// Fails the run if `drawn` is unlucky, that is, a multiple of [`ODDS`].
 fn check(sim: Sim, drawn: u64) {
     if drawn.is_multiple_of(ODDS) {
         sim.fail("unlucky", format!("{drawn}"));

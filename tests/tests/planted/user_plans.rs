@@ -1,4 +1,4 @@
-//! What a plan of the user does is removed with what undoes it, and weakened.
+//! Tests that faults of a user's plan are removed together with their repairs, and weakened.
 
 use std::time::Duration;
 
@@ -27,7 +27,7 @@ async fn ask(machine: &str) -> std::io::Result<Duration> {
     Ok(began.elapsed())
 }
 
-/// Twenty requests; one that takes longer than 300 ms fails the test.
+/// Makes twenty requests. A request that takes longer than 300 ms fails the test.
 async fn body(sim: Sim) -> Result {
     for step in sim.steps(20) {
         let machine = *step.choose(&["a1", "a2", "a3"]);

@@ -1,4 +1,4 @@
-//! An axum router, served through hyper.
+//! Tests an axum router that hyper serves.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};

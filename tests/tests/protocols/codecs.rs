@@ -1,4 +1,5 @@
-//! tokio-util's codecs: lines and length-delimited frames, on a stream and on its halves.
+//! Tests the codecs of tokio-util: lines and length-delimited frames, on a stream and on its
+//! halves.
 
 use bytes::Bytes;
 use futures::{SinkExt, StreamExt};

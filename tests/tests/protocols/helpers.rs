@@ -1,4 +1,5 @@
-//! Helpers: the network, contents, and a check that nothing is left.
+//! Helpers for the tests of protocols: the network, contents, and a check that no socket, port or
+//! timer is left.
 
 use simmach::prelude::*;
 use simmach::time::sleep;
@@ -12,7 +13,7 @@ pub(crate) fn mobile() -> Topology {
     )
 }
 
-/// Bytes of which no two parts are alike.
+/// Returns pseudorandom bytes, so that no two parts are alike.
 pub(crate) fn content(length: usize, salt: u64) -> Vec<u8> {
     let mut state = salt | 1;
     let byte = |_| {
@@ -23,7 +24,8 @@ pub(crate) fn content(length: usize, salt: u64) -> Vec<u8> {
     (0..length).map(byte).collect()
 }
 
-/// Stops the services, waits until the kernels have closed all connections, and checks that nothing is left.
+/// Stops the services, waits until the kernels have closed all connections, and checks that no
+/// socket, port or timer is left.
 pub(crate) async fn nothing_is_left(sim: Sim) -> Result {
     sim.stop("server.public", GRACE).await?;
     sleep(10.mins()).await;

@@ -1,4 +1,5 @@
-//! hyper 1, client and server: HTTP/1 with sequential requests, HTTP/2 with concurrent requests.
+//! Tests hyper 1 as client and server: HTTP/1 with sequential requests, and HTTP/2 with concurrent
+//! requests.
 
 use std::net::SocketAddr;
 
@@ -15,7 +16,7 @@ use simmach::task::{JoinSet, spawn};
 
 use crate::helpers::{content, mobile, nothing_is_left};
 
-/// Echoes the body, with the method and path of the request.
+/// Echoes the request's body, and returns its method and path in a header.
 async fn echo(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, hyper::Error> {
     let asked = format!("{} {}", request.method(), request.uri().path());
     let body = request.into_body().collect().await?.to_bytes();

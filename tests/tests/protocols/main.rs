@@ -1,6 +1,8 @@
-//! Unmodified protocol crates over the simulated network: hyper, axum, tokio-rustls, tokio-util's codecs.
+//! Tests unmodified protocol crates on the simulated network: hyper, axum, tokio-rustls and the
+//! codecs of tokio-util.
 //!
-//! Each test runs with 50 seeds, checks the transferred contents, and checks that no socket or timer is left.
+//! Each test runs with 50 seeds. It checks the transferred contents, and that no socket or timer is
+//! left.
 
 mod axum_router;
 mod codecs;

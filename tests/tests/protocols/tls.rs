@@ -1,7 +1,7 @@
-//! TLS by tokio-rustls, with ring's cryptography.
+//! Tests TLS with tokio-rustls and ring's cryptography.
 //!
-//! The server's certificate is self-signed; it and its key are for this test only. It is valid from 2025 to 2045, by the
-//! run's clock.
+//! The server's certificate is self-signed. The certificate and its key are only for this test. The
+//! certificate is valid from 2025 to 2045, by the run's clock.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::helpers::{content, mobile, nothing_is_left};
 const CERTIFICATE: &[u8] = include_bytes!("cert.pem");
 const KEY: &[u8] = include_bytes!("key.pem");
 
-/// Echoes to the end of the stream.
+/// Echoes data until the end of the stream.
 async fn echo() -> Result {
     let certificate = CertificateDer::from_pem_slice(CERTIFICATE)?;
     let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))

@@ -1,4 +1,4 @@
-//! One service and one test body, compiled once, run in the simulation and on the real machine.
+//! Tests one service and one test body, compiled once, in the simulation and on the real machine.
 
 use std::time::{Duration, Instant as RealInstant};
 
@@ -12,7 +12,7 @@ use simmach::{BoxError, Result, rand, select, signal, sim_test};
 
 use crate::{folder, run_for_real};
 
-/// Stores words, and answers each with the number of words stored.
+/// Stores words. Answers each word with the number of words stored so far.
 async fn keeper(listener: TcpListener, store: &'static str) -> Result<(), BoxError> {
     let store = storage::open(store).await?;
     let stop = signal::token();

@@ -11,10 +11,10 @@ use simmach::{signal, storage};
 use crate::run_for_real;
 use crate::storage::{found, put};
 
-/// The variable that tells a child process which part to play.
+/// The environment variable that selects the part that a child process plays.
 const PART: &str = "SIMMACH_TEST_PART";
 
-/// Runs in child processes only; otherwise it does nothing.
+/// Plays the part in a child process. In other processes, this test does nothing.
 #[test]
 fn part() {
     let Ok(part) = env::var(PART) else { return };

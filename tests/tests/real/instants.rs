@@ -1,4 +1,4 @@
-//! `Instant`: outside a run it is tokio's, and its arithmetic is the same in a run.
+//! Tests `Instant`: outside a run it is tokio's, and its arithmetic is the same in a run.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant as StdInstant};
@@ -35,7 +35,8 @@ fn message<R>(f: impl FnOnce() -> R) -> Result<R, String> {
         .map_err(|payload| payload.downcast::<String>().map(|text| *text).unwrap_or_default())
 }
 
-/// Compares every operation on simmach's and tokio's instants of the same moment.
+/// Compares every operation on an instant of simmach and an instant of tokio that show the same
+/// moment.
 fn compare() {
     let own = Instant::now();
     let tokio = tokio::time::Instant::from_std(own.into_std());

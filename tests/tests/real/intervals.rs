@@ -1,12 +1,13 @@
-//! Intervals tick as tokio's do. The same steps are run with tokio's own on its paused clock, with simmach's outside a run on
-//! that clock, and with simmach's in a run.
+//! Tests that intervals tick like tokio's. The same steps are executed with tokio's intervals on
+//! its paused clock, with simmach's intervals outside a run on that clock, and with simmach's
+//! intervals in a run.
 
 use std::thread;
 use std::time::Duration;
 
 use simmach::{interpose::allow_threads, sim_test};
 
-/// One step of a script for an interval.
+/// One step of an interval's script.
 #[derive(Clone, Copy, Debug)]
 enum Step {
     /// Sleeps for this number of nanoseconds.
@@ -29,7 +30,7 @@ use Step::{Burst, Delay, Pass, Reset, ResetAfter, ResetAt, ResetImmediately, Ski
 
 const MS: u64 = 1_000_000;
 
-/// For each tick, when it was due and when it came, in nanoseconds since the start.
+/// For each tick, when it was due and when it was received, in nanoseconds since the start.
 type Seen = Vec<(u128, u128)>;
 
 macro_rules! take {

@@ -1,4 +1,5 @@
-//! Real mode: outside a run the same modules are tokio's, and storage is LMDB in a real folder.
+//! Tests real mode: outside a run, the same modules are those of tokio, and storage is LMDB in a
+//! real folder.
 #![cfg(unix)]
 #![allow(clippy::disallowed_methods, reason = "what is real is measured in real time")]
 
@@ -21,7 +22,7 @@ fn run_for_real<R>(body: impl Future<Output = R>) -> R {
     local.block_on(&runtime.expect("a runtime"), body)
 }
 
-/// This process's folder for stores, initially empty.
+/// Returns this process's folder for stores, which is initially empty.
 fn folder() -> PathBuf {
     static ONCE: Once = Once::new();
     let folder =

@@ -1,4 +1,5 @@
-//! Task outputs whose destructor panics: tokio does not pass such a panic on to whoever drops the handle, nor does a run.
+//! Tests task outputs whose destructor panics. Neither tokio nor a run passes such a panic on to
+//! the code that drops the handle.
 
 use std::future::{Future, pending, poll_fn};
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -1,4 +1,4 @@
-//! Storage in a real folder.
+//! Tests storage in a real folder.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! Tasks, time and randomness outside a run.
+//! Tests tasks, time and randomness outside a run.
 
 use std::collections::BTreeSet;
 use std::time::Duration;

@@ -1,10 +1,11 @@
-//! Measures time, allocations and memory in the same way in every program of the comparison: each includes this file.
+//! Measures time, allocations and memory. Every program of the comparison includes this file, so
+//! that all measure in the same way.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Instant;
 
-/// An allocator that counts if enabled; otherwise it costs one load.
+/// An allocator that counts allocations when enabled. Otherwise, the counter costs one load.
 pub(crate) struct Counting;
 
 static ON: AtomicBool = AtomicBool::new(false);
@@ -12,11 +13,12 @@ static ALLOCATIONS: AtomicU64 = AtomicU64::new(0);
 static LIVE: AtomicU64 = AtomicU64::new(0);
 static PEAK: AtomicU64 = AtomicU64::new(0);
 
-// SAFETY: every call is passed on unchanged.
+// SAFETY: every call is passed to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Counting {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         grow(layout.size());
-        // SAFETY: the caller's promises are those that the system's allocator asks for.
+        // SAFETY: the caller upholds the contract of `GlobalAlloc`, which the system's allocator
+        // requires.
         unsafe { System.alloc(layout) }
     }
 

@@ -1,4 +1,4 @@
-//! The protocols over a connection, the same for every simulator: messages of 64 bytes.
+//! The protocols over a connection, which are the same for every simulator. Messages have 64 bytes.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
@@ -15,7 +15,7 @@ pub(crate) async fn echo(mut stream: impl AsyncRead + AsyncWrite + Unpin) {
     }
 }
 
-/// Makes `count` round trips.
+/// Makes `count` round trips and checks each answer.
 pub(crate) async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), count: u64) {
     let mut message = [0; MESSAGE];
     for n in 0..count {
@@ -26,7 +26,8 @@ pub(crate) async fn round_trips(stream: &mut (impl AsyncRead + AsyncWrite + Unpi
     }
 }
 
-/// Passes each message on with its counter decremented, until it is 0 or the stream ends. Returns whether it reached 0 here.
+/// Passes on each message with its counter decremented, until the counter is 0 or the stream ends.
+/// Returns whether the counter reached 0 here.
 pub(crate) async fn pass_on(
     mut from: impl AsyncRead + Unpin,
     mut to: impl AsyncWrite + Unpin,

@@ -1,7 +1,9 @@
-//! Storage engines, unmodified, on machines that lose power: what was acknowledged is kept, if the engine's settings promise it.
+//! Tests unmodified storage engines on machines that lose power. Acknowledged records must survive
+//! if the engine's settings promise it.
 //!
-//! Each engine writes numbered records, one a transaction, with pauses within and between transactions, and notes each number
-//! when it is acknowledged. The machine loses its power in between, and all records up to the last noted one must be there.
+//! Each engine writes numbered records, one per transaction, with pauses within and between
+//! transactions. The test notes each number when the engine acknowledges it. The machine loses
+//! power during this, and all records up to the last noted one must still exist.
 
 #![cfg(target_os = "linux")]
 
@@ -18,24 +20,24 @@ use std::time::Duration;
 use simmach::Sim;
 use simmach::time::sleep;
 
-/// Records that an engine writes, at most.
+/// Maximum number of records that an engine writes.
 const RECORDS: u64 = 40;
 
-/// An engine with a setting.
+/// A storage engine with its settings.
 trait Engine: Copy + 'static {
     /// An open database.
     type Database: 'static;
 
     fn open(self) -> Self::Database;
 
-    /// Begins a transaction that adds a record, and returns the rest of it, which ends it.
+    /// Begins a transaction that adds a record. Returns a function that ends the transaction.
     fn add(database: &Self::Database, number: u64) -> Box<dyn FnOnce() + '_>;
 
-    /// The numbers of all records, after checking that the database is sound.
+    /// Checks that the database is sound, and returns the numbers of all records.
     fn records(self) -> Vec<u64>;
 }
 
-/// Writes records until the machine is gone.
+/// Writes records until the machine loses power.
 async fn write(engine: impl Engine, acknowledged: Rc<Cell<u64>>) {
     let database = engine.open();
     for number in acknowledged.get() + 1..=RECORDS {

@@ -1,4 +1,4 @@
-//! redb.
+//! Tests redb.
 
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use simmach::{Sim, sim_test};

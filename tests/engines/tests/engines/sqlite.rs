@@ -1,13 +1,15 @@
-//! SQLite.
+//! Tests SQLite with several journal modes.
 
 use rusqlite::Connection;
 use simmach::{Sim, sim_test};
 
 use crate::{Engine, lose_power};
 
-/// SQLite's random numbers come from a generator of the OS process, which would go on from run to run.
+/// Resets SQLite's random number generator. It belongs to the OS process, so its state would
+/// otherwise pass from run to run.
 pub(crate) fn reset_generator() {
-    // SAFETY: with these arguments it only forgets the generator's state, which is seeded again when it is needed.
+    // SAFETY: with these arguments, the call only clears the generator's state. SQLite seeds it
+    // again on the next use.
     unsafe { rusqlite::ffi::sqlite3_randomness(0, std::ptr::null_mut()) };
 }
 

@@ -1,5 +1,5 @@
-//! What tokio and futures choose at random is a function of the run: in guests and in native processes, but for `StreamMap` in
-//! the latter.
+//! Tests that random choices of tokio and futures are a function of the run, in guests and in
+//! native processes. In native processes, `StreamMap` is an exception.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, PoisonError};
@@ -34,7 +34,7 @@ async fn stream_map() -> usize {
     map.next().await.map_or(0, |(key, _)| key)
 }
 
-/// Which of the receivers of a watch channel was woken first.
+/// Returns which receiver of a watch channel was woken first.
 async fn watch() -> usize {
     let (send, receive) = tokio::sync::watch::channel(());
     let receivers = (0..4_usize).map(|n| {

@@ -1,4 +1,5 @@
-//! tonic: unary calls, streams in both directions, timeouts, keep-alive and a load-balanced channel.
+//! Tests tonic: unary calls, streams in both directions, timeouts, keep-alive and a load-balanced
+//! channel.
 
 use std::convert::Infallible;
 use std::sync::{Arc, Mutex};
@@ -19,7 +20,7 @@ use tower::{Service, service_fn};
 
 use crate::support::{lossy, partitions, power_offs};
 
-/// The one message of the service.
+/// The only message type of the service.
 #[derive(Clone, PartialEq, prost::Message)]
 struct Entry {
     #[prost(uint64, tag = "1")]
@@ -32,14 +33,15 @@ fn entry(number: u64) -> Entry {
     Entry { number, text: "x".repeat((number % 7) as usize * 500) }
 }
 
-/// A counter with four methods, one of each kind. What protoc would have generated is written by hand.
+/// A counter with four methods, one of each kind. The code that protoc would generate is written by
+/// hand.
 #[derive(Clone, Default)]
 struct Counter(Arc<Mutex<u64>>);
 
 type Answer<T> = Result<Response<T>, Status>;
 
 impl Counter {
-    /// Adds a number. Answers with the sum, after a while.
+    /// Adds a number. Answers with the sum after a delay.
     async fn add(self, request: Request<Entry>) -> Answer<Entry> {
         let sum = {
             let mut sum = self.0.lock().expect("no panic while it is held");

@@ -1,4 +1,4 @@
-//! Panics in tokio's tasks fail the run; those that the program catches do not.
+//! Tests that panics in tokio's tasks fail the run, unless the program catches them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 

@@ -1,4 +1,4 @@
-//! Pools of connections with deadpool and bb8, and retries with backon.
+//! Tests pools of connections with deadpool and bb8, and retries with backon.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -33,7 +33,8 @@ async fn ask(lines: &mut Lines, line: String) -> Result<String> {
     Ok(lines.next().await.ok_or("closed")??)
 }
 
-/// What both pools ask of a manager. `pings` makes it look at connections before they are used again.
+/// The manager of connections for both pools. With `pings`, a pool checks a connection before it is
+/// used again.
 #[derive(Default)]
 struct Connections {
     pings: bool,

@@ -1,4 +1,4 @@
-//! Ten more popular crates on tokio, each at its usual work beyond a link that loses packets.
+//! Tests ten more popular crates on tokio, each with its usual work over a link that loses packets.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

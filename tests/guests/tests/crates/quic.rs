@@ -1,4 +1,4 @@
-//! quinn, with rustls on ring.
+//! Tests quinn, with rustls on ring.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -17,7 +17,8 @@ fn transport() -> Result<Arc<TransportConfig>> {
     Ok(Arc::new(transport))
 }
 
-/// Answers on streams of both directions with what was sent; adds up the lengths of what comes on others.
+/// Echoes the contents of bidirectional streams, and adds up the lengths of the contents of
+/// unidirectional streams.
 async fn serve() -> Result {
     use_ring();
     let (certificate, key) = certificate("server.zone")?;

@@ -1,4 +1,4 @@
-//! mini-redis, server and client, and the crate redis as a client of that server.
+//! Tests mini-redis, as server and client, and the crate redis as a client of mini-redis.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! The network and the plans of these tests.
+//! The network and the plans of the tests of crates.
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -8,28 +8,30 @@ use simmach::prelude::*;
 use tokio::net::TcpListener;
 use tokio_util::codec::{Framed, LinesCodec};
 
-/// Clients in one zone, and services in another beyond a link that loses packets.
+/// Clients in one zone, services in another zone, and a link between them that loses packets.
 pub(crate) fn lossy() -> Topology {
     let link = NetworkProfile::uniform(1.millis(), 20.millis()).loss(0.03);
     Topology::new().host("client.office").link("office", "zone", link)
 }
 
-/// Power losses that come in the middle of requests.
+/// Power losses in the middle of requests.
 pub(crate) fn power_offs() -> PowerOffs {
     PowerOffs::new().every(500.millis()..4.secs()).downtime(50.millis()..2.secs())
 }
 
-/// Partitions between all machines, that some connections outlive.
+/// Partitions between all machines. Some connections survive them.
 pub(crate) fn partitions() -> Partitions {
     Partitions::new().machines("*").every(500.millis()..4.secs()).lasting(100.millis()..3.secs())
 }
 
-/// Values that a key may have. One that was never written, or was lost with the server, is not there.
+/// The values that each key may have. A key may have no value, if it was never written or the
+/// server lost its values.
 pub(crate) struct Possible<T>(BTreeMap<String, Values<T>>);
 
 struct Values<T> {
     last: Option<T>,
-    /// Written by requests that were not answered. The network may deliver them at any time.
+    /// Values written by requests that were not answered. The network may deliver such requests at
+    /// any time.
     maybe: Vec<T>,
 }
 

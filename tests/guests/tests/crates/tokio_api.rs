@@ -1,4 +1,4 @@
-//! tokio's own parts, with time from the run.
+//! Tests tokio's own modules, with time from the run.
 
 use std::io;
 use std::sync::{Arc, Mutex};

@@ -1,4 +1,4 @@
-//! tower: timeout, buffer, rate limit, retry and balance.
+//! Tests tower: timeout, buffer, rate limit, retry and balance.
 
 use std::future::{Ready, ready};
 use std::sync::{Arc, Mutex};
@@ -14,7 +14,7 @@ use tower::{BoxError, Service, ServiceBuilder, ServiceExt, service_fn};
 
 use crate::support::{ask_line, lossy, partitions, power_offs, serve_lines};
 
-/// Stores one value, and answers with it.
+/// Stores one value, and answers each request with the value.
 async fn serve() -> Result {
     let stored = Arc::new(Mutex::new(String::from("-")));
     serve_lines(move |line| {
@@ -31,7 +31,7 @@ async fn serve() -> Result {
     .await
 }
 
-/// Tries a few times.
+/// A retry policy with a number of remaining attempts.
 #[derive(Clone)]
 struct Attempts(u32);
 

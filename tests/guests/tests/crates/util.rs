@@ -1,4 +1,4 @@
-//! tokio-util: `DelayQueue`, `TaskTracker`, `CancellationToken`, and codecs.
+//! Tests tokio-util: `DelayQueue`, `TaskTracker`, `CancellationToken`, and codecs.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
@@ -18,7 +18,8 @@ use crate::support::{ask_line, lossy, partitions, power_offs, serve_lines};
 
 const LEASE: Duration = Duration::from_secs(2);
 
-/// Grants leases on names: a line has a name and a holder, and is answered with whether the lease is now the holder's.
+/// Grants leases on names. A request is a line with a name and a holder. The answer says whether
+/// the holder has the lease.
 async fn lease() -> Result {
     let (send, mut requests) = mpsc::channel::<(String, oneshot::Sender<bool>)>(16);
     tokio::spawn(async move {

@@ -1,4 +1,4 @@
-//! axum and reqwest, plain and with rustls on ring.
+//! Tests axum and reqwest, without TLS and with rustls on ring.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, Once};
@@ -15,7 +15,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::support::{Possible, lossy, partitions, power_offs};
 
-/// What the service stores under a name.
+/// The value that the service stores under a name.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Item {
     version: u64,
@@ -36,7 +36,7 @@ async fn find(
     items.get(&name).cloned().map(Json).ok_or(StatusCode::NOT_FOUND)
 }
 
-/// Computes on a thread of the pool.
+/// Computes a sum on a thread of the blocking pool.
 async fn sum(Path(limit): Path<u64>) -> String {
     let sum = tokio::task::spawn_blocking(move || (0..limit).sum::<u64>());
     sum.await.expect("a sum does not panic").to_string()

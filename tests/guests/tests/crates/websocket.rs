@@ -1,4 +1,4 @@
-//! tokio-tungstenite, server and client.
+//! Tests tokio-tungstenite, as server and client.
 
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +11,8 @@ use tokio_tungstenite::{accept_async, connect_async};
 
 use crate::support::{lossy, partitions, power_offs};
 
-/// Sends numbered messages to whoever connects, the next one after the last that was acknowledged.
+/// Sends numbered messages to each client. The next message is sent after the previous one was
+/// acknowledged.
 async fn serve() -> std::io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:80").await?;
     let acknowledged = Arc::new(Mutex::new(0_u64));
@@ -35,7 +36,7 @@ async fn serve() -> std::io::Result<()> {
     }
 }
 
-/// Receives messages until something goes wrong.
+/// Receives messages until an error occurs.
 async fn receive(mut handle: impl FnMut(u64)) -> Result {
     let (mut socket, _) = timeout(2.secs(), connect_async("ws://server.zone/")).await??;
     loop {

@@ -1,8 +1,8 @@
-//! Scenarios that run on Linux and on a guest's thread, with equal results.
+//! Runs scenarios both on Linux and on a guest's thread; the results must be equal.
 
 use std::io;
 
-/// Makes two tests of each scenario: `real::…` and `guest::…`.
+/// Defines two tests for each scenario: `real::…` and `guest::…`.
 macro_rules! both_ways {
     ($($scenario:ident),* $(,)?) => {
         mod real {
@@ -24,7 +24,7 @@ macro_rules! both_ways {
 
 pub(crate) use both_ways;
 
-/// The error number of a call that fails.
+/// Returns the error number of a call that fails.
 pub(crate) fn code<T: std::fmt::Debug>(result: io::Result<T>) -> i32 {
     result.expect_err("an error").raw_os_error().expect("an error of the system")
 }

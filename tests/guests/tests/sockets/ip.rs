@@ -1,4 +1,4 @@
-//! TCP and UDP sockets of std and socket2, which may block.
+//! Tests TCP and UDP sockets of std and socket2, on which calls may block.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, Shutdown, TcpListener, TcpStream, UdpSocket};

@@ -1,4 +1,4 @@
-//! Sockets of guests: Unix sockets, options, and what std and tokio make of them.
+//! Tests the sockets of guests: Unix sockets, options, and the sockets of std and tokio.
 
 #[cfg(target_os = "linux")]
 mod both_ways;

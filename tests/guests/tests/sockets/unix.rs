@@ -1,4 +1,4 @@
-//! Unix sockets of std and socket2, which may block.
+//! Tests Unix sockets of std and socket2, on which calls may block.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;

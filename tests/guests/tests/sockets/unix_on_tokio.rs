@@ -1,4 +1,4 @@
-//! Unix sockets of tokio between processes of one machine.
+//! Tests tokio's Unix sockets between processes of one machine.
 
 use std::io;
 use std::time::Duration;

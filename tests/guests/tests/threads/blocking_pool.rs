@@ -1,4 +1,4 @@
-//! tokio's blocking pool.
+//! Tests tokio's blocking pool.
 
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -13,7 +13,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::runtime::Handle;
 use tokio::task::{JoinSet, spawn_blocking};
 
-/// An echo server with a thread for each connection, as before async functions.
+/// An echo server with a thread for each connection, without async functions.
 fn serve_on_threads() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:7")?;
     loop {

@@ -1,4 +1,4 @@
-//! The C library's locks, as C code uses them.
+//! Tests the C library's locks, called as C code calls them.
 
 use std::cell::UnsafeCell;
 use std::ffi::c_int;
@@ -24,7 +24,7 @@ unsafe extern "C" {
     fn sem_clockwait(semaphore: *mut sem_t, clock: clockid_t, until: *const timespec) -> c_int;
 }
 
-/// Objects of the C library, and what they protect.
+/// Objects of the C library, and the data that they protect.
 struct Objects {
     mutex: UnsafeCell<pthread_mutex_t>,
     cond: UnsafeCell<pthread_cond_t>,
@@ -36,10 +36,10 @@ struct Objects {
 
 // SAFETY: the library's functions may be called from any thread.
 unsafe impl Sync for Objects {}
-// SAFETY: as above; no thread owns an object when it is moved.
+// SAFETY: as above; no thread holds an object when it is moved.
 unsafe impl Send for Objects {}
 
-/// Calls a function of the library on some of the objects.
+/// Calls a function of the C library on some of the objects.
 macro_rules! call {
     ($function:path, $($argument:expr),+) => {
         // SAFETY: the objects are initialized, and live as long as the call.

@@ -1,4 +1,4 @@
-//! Processes that end while they have threads.
+//! Tests processes that end while they have threads.
 
 use std::io::Read;
 use std::net::{TcpListener, UdpSocket};
@@ -16,7 +16,7 @@ fn millis(time: u64) -> Duration {
     Duration::from_millis(time)
 }
 
-/// Threads that wait in every way, and one that holds a lock meanwhile.
+/// Starts threads that wait in every way, and one thread that holds two locks during these waits.
 async fn waits_in_every_way() {
     let lock = Arc::new(Mutex::new(0));
     let fair = Arc::new(parking_lot::Mutex::new(0));

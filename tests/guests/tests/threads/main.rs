@@ -1,4 +1,4 @@
-//! Threads of guests: std's, tokio's blocking pool, and what they wait for.
+//! Tests the threads of guests: those of std and of tokio's blocking pool, and their waits.
 
 mod blocking_pool;
 mod c_locks;

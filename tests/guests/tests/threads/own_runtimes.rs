@@ -1,4 +1,4 @@
-//! Runtimes that a program builds itself, and whole programs.
+//! Tests runtimes that a program builds itself, and whole programs.
 
 use std::io;
 use std::sync::Arc;

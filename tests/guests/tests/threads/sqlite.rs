@@ -1,4 +1,4 @@
-//! SQLite in memory: C code that locks by the C library's mutexes.
+//! Tests SQLite in memory: C code that uses the C library's mutexes.
 
 use std::sync::{Arc, Mutex};
 use std::thread;
@@ -39,7 +39,7 @@ async fn connection_is_shared_by_threads(sim: Sim) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// Opens a connection to the database of the process that all its connections share.
+/// Opens a connection to an in-memory database that all connections of the process share.
 fn open() -> rusqlite::Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE
         | OpenFlags::SQLITE_OPEN_CREATE

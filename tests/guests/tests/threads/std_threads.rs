@@ -1,4 +1,4 @@
-//! std's threads, locks and channels.
+//! Tests std's threads, locks and channels.
 
 use std::cell::{Cell, RefCell};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use simmach::prelude::*;
 
-/// The order in which threads did something.
+/// The numbers of threads, in the order in which the threads acted.
 type Order = Arc<Mutex<Vec<u32>>>;
 
 fn millis(time: u64) -> Duration {
@@ -34,7 +34,7 @@ async fn results_are_joined(sim: Sim) {
     sim.log("joined");
 }
 
-/// Nothing needs time, so the run's own thread may wait for them.
+/// The threads do not wait for virtual time, so the run's own thread may wait for them.
 #[sim_test(seeds = 50, check = true)]
 async fn busy_threads_are_joined_by_an_async_function() {
     let order = Order::default();

@@ -1,4 +1,5 @@
-//! simmach's sockets have every method of tokio's, except those that `simmach::net`'s documentation lists.
+//! Tests that simmach's sockets have every method of tokio's, except those that the documentation
+//! of `simmach::net` lists.
 
 use std::{fs, path::PathBuf, process::Command};
 

@@ -1,5 +1,5 @@
-//! All names and signatures that simmach's sockets share with tokio's. This file is compiled twice: against tokio's sockets, and
-//! against simmach's.
+//! All names and signatures that simmach's sockets share with tokio's. This file is compiled once
+//! against tokio's sockets, and once against simmach's.
 
 #![allow(
     clippy::extra_unused_lifetimes,
@@ -26,7 +26,7 @@ type Accepted = Outcome<(TcpStream, SocketAddr)>;
 type Received = Outcome<(usize, SocketAddr)>;
 type Polled<'a, S, T> = fn(S, &mut Context<'_>, &mut ReadBuf<'a>) -> Poll<Outcome<T>>;
 
-/// Functions that are not async, one a line.
+/// Functions that are not async, one per line.
 #[allow(deprecated, reason = "tokio warns of a drop that blocks")]
 fn calls<'a>() {
     let _: fn(&TcpListener, &mut Context<'_>) -> Poll<Accepted> = TcpListener::poll_accept;

@@ -1,4 +1,4 @@
-//! The signatures, against simmach's sockets.
+//! Compiles the signatures against simmach's sockets.
 
 use simmach::{
     io::{Interest, Ready},

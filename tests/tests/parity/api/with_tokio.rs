@@ -1,4 +1,4 @@
-//! The signatures, against tokio's sockets.
+//! Compiles the signatures against tokio's sockets.
 
 use tokio::{
     io::{Interest, Ready},

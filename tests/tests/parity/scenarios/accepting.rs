@@ -1,4 +1,4 @@
-//! Accepting connections.
+//! Scenarios of accepting connections.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

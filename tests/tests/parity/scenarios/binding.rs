@@ -1,4 +1,4 @@
-//! Listeners' addresses and ports.
+//! Scenarios of binding listeners to addresses and ports.
 
 use tokio::io::AsyncReadExt;
 

@@ -1,4 +1,4 @@
-//! Connecting, and looking up names.
+//! Scenarios of connecting and looking up names.
 
 use std::net::SocketAddr;
 

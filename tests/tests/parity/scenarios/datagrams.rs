@@ -1,4 +1,4 @@
-//! UDP.
+//! Scenarios of UDP sockets.
 
 use std::future::poll_fn;
 

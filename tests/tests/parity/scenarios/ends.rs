@@ -1,4 +1,4 @@
-//! Ends of connections: shutdown, drop and reset, and how they are reported.
+//! Scenarios of connections that end by shutdown, drop or reset, and of how the ends are reported.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

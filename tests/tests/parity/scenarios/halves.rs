@@ -1,4 +1,4 @@
-//! Splitting a stream into halves.
+//! Scenarios of splitting a stream into halves.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

@@ -1,4 +1,4 @@
-//! Helpers of the scenarios.
+//! Helpers for the scenarios: listeners, and pairs of connected sockets.
 
 use std::{fmt::Debug, io, net::SocketAddr, time::Duration};
 
@@ -7,14 +7,14 @@ use super::{
     time::{sleep, timeout},
 };
 
-/// A listener on loopback, and its address.
+/// Returns a listener on loopback, and its address.
 pub(crate) async fn listener() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("the port is free");
     let address = listener.local_addr().expect("it is bound");
     (listener, address)
 }
 
-/// Both ends of a connection: the connecting one first.
+/// Returns both ends of a connection: first the end that connected.
 pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     let (listener, address) = listener().await;
     let near = TcpStream::connect(address).await.expect("it listens");
@@ -22,7 +22,7 @@ pub(crate) async fn pair() -> (TcpStream, TcpStream) {
     (near, far)
 }
 
-/// A connection that its peer has reset.
+/// Returns a connection that its peer has reset.
 pub(crate) async fn reset() -> TcpStream {
     let (near, far) = pair().await;
     far.set_zero_linger().expect("it is open");
@@ -31,7 +31,7 @@ pub(crate) async fn reset() -> TcpStream {
     near
 }
 
-/// Two sockets on loopback, and their addresses.
+/// Returns two sockets on loopback, each with its address.
 pub(crate) async fn datagram_pair() -> (UdpSocket, SocketAddr, UdpSocket, SocketAddr) {
     let one = UdpSocket::bind("127.0.0.1:0").await.expect("the port is free");
     let two = UdpSocket::bind("127.0.0.1:0").await.expect("the port is free");

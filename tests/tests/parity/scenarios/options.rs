@@ -1,4 +1,4 @@
-//! Sockets with options, before they connect or listen.
+//! Scenarios of sockets with options that are set before they connect or listen.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

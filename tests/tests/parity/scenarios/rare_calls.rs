@@ -1,4 +1,4 @@
-//! Rare calls: empty reads and writes, invalid ports and addresses, names at their limits.
+//! Scenarios of rare calls: empty reads and writes, invalid ports and addresses, and unusual names.
 
 use std::{future::poll_fn, io, io::IoSlice, io::IoSliceMut, pin::Pin, time::Duration};
 

@@ -1,4 +1,4 @@
-//! Readiness of sockets, and reads and writes that do not wait.
+//! Scenarios of the readiness of sockets, and of reads and writes that do not wait.
 
 use std::{
     future::poll_fn,

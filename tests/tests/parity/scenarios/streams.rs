@@ -1,4 +1,4 @@
-//! Reading and writing on open connections.
+//! Scenarios of reading and writing on open connections.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 

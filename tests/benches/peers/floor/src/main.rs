@@ -1,5 +1,6 @@
-//! The floor: the cases by hand, as a bare loop that takes events from a heap by time and copies each message in and out.
-//! No tasks, wakers, connections or trace: only what no simulation can do without.
+//! The floor: the cases written by hand, as a bare loop. The loop takes events from a heap by time,
+//! and copies each message in and out. There are no tasks, wakers, connections or trace: the floor
+//! does only what every simulation must do.
 
 #[path = "../../common/measure.rs"]
 mod measure;
@@ -37,7 +38,7 @@ fn main() {
     }
 }
 
-/// Events by (time, sequence), each with a message's slot.
+/// Events by (time, sequence number), each with the slot of a message.
 #[derive(Default)]
 struct Events {
     heap: BinaryHeap<Reverse<(u64, u64, u32)>>,

@@ -1,4 +1,4 @@
-//! The cases on madsim. Must be built with `--cfg madsim`.
+//! The cases on madsim. This program must be built with `--cfg madsim`.
 
 #[path = "../../common/measure.rs"]
 mod measure;
@@ -26,7 +26,7 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 
 fn main() {
     let (case, n) = measure::case();
-    // The first simulation of a process is discarded, as simmach's is.
+    // The first simulation of a process is discarded, as it is for simmach.
     simulate(Config::default(), async {});
     measured(|| match case.as_str() {
         "a" | "a-guest" => simulate(without_latency(), run(1, ROUND_TRIPS)),

@@ -24,7 +24,7 @@ const TEN_MILLIS: Duration = Duration::from_millis(10);
 
 fn main() {
     let (case, n) = measure::case();
-    // The first simulation of a process is discarded, as simmach's is.
+    // The first simulation of a process is discarded, as it is for simmach.
     run(without_latency(), 1, 1);
     measured(|| match case.as_str() {
         "a" => run(without_latency(), 1, ROUND_TRIPS),
