@@ -22,11 +22,16 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 /// period is killed. One strike in three also wipes the disk, unless a client or the test's body uses it. After the
 /// downtime, the strike starts the services that it stopped.
 ///
-/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, a mean downtime from 20 ms to
-/// 41 s, at most four times the mean time between strikes, and a maximum grace period from 20 ms to 5 s. All are drawn from
-/// a logarithmic scale. The times of each strike vary from 0.5 to 1.5 times the mean, and its grace period from zero to the
-/// maximum. The time to the next strike is at least 1/200 of the elapsed time, so long runs have fewer strikes. If
-/// [`every`](Self::every) is set, grace period and downtime are those of [`published`](Self::published) by default.
+/// By default, each run draws its own tempo from logarithmic scales:
+///
+/// - a mean time between strikes, from 20 ms to 41 s;
+/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between strikes;
+/// - a maximum grace period, from 20 ms to 5 s.
+///
+/// The times of each strike vary from 0.5 to 1.5 times the mean, and its grace period from zero to
+/// the maximum. The time to the next strike is at least 1/200 of the elapsed time, so long runs have
+/// fewer strikes. If [`every`](Self::every) is set, the grace period and the downtime are by default
+/// those of [`published`](Self::published).
 ///
 /// ```
 /// use simmach::prelude::*;

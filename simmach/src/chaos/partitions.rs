@@ -20,10 +20,14 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 /// Each strike waits, assigns every machine to one of two sides at random, and separates the sides for a while. A strike
 /// with an empty side does nothing. Healing does not remove partitions that the test itself has made.
 ///
-/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean duration of
-/// partitions from 20 ms to 41 s, at most four times the mean time between strikes. Both are drawn from a logarithmic scale.
-/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the
-/// elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is set, partitions last 1 to 15 s by default.
+/// By default, each run draws its own tempo from logarithmic scales:
+///
+/// - a mean time between strikes, from 20 ms to 41 s;
+/// - a mean duration, from 20 ms to 41 s, but at most four times the mean time between strikes.
+///
+/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at
+/// least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
+/// set, partitions last 1 to 15 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;

@@ -19,10 +19,14 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 /// Each strike waits, chooses a running machine, and powers it off: commits that are not durable are lost. After the
 /// downtime it restores power and starts the services that ran there. The machine of the test's body is never hit.
 ///
-/// By default, each run draws its own tempo: a mean time between strikes from 20 ms to 41 s, and a mean downtime from 20 ms
-/// to 41 s, at most four times the mean time between strikes. Both are drawn from a logarithmic scale. The times of each
-/// strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at least 1/200 of the elapsed time, so long
-/// runs have fewer strikes. If [`every`](Self::every) is set, the downtime is 1 to 10 s by default.
+/// By default, each run draws its own tempo from logarithmic scales:
+///
+/// - a mean time between strikes, from 20 ms to 41 s;
+/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between strikes.
+///
+/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at
+/// least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
+/// set, the downtime is 1 to 10 s by default.
 ///
 /// ```
 /// use simmach::prelude::*;

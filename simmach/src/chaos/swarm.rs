@@ -27,9 +27,14 @@ use crate::time::sleep;
 /// minute in others. So the default settings fit both short and long tests. They find bugs that
 /// need many quick faults and bugs that need a single long one.
 ///
-/// The kinds are: services are stopped or killed; machines lose power, one or several at once, for a moment or for long;
-/// processes are paused; machines are isolated, separated into two groups, or cut off in one direction; the packets of a
-/// machine are held back, delayed or lost; clocks drift by up to 500 ppm.
+/// These are the kinds of faults:
+///
+/// - Services are stopped or killed.
+/// - One machine loses power, or several at once, for a moment or for a long time.
+/// - Processes are paused.
+/// - Machines are isolated, separated into two groups, or cut off in one direction.
+/// - The packets of a machine are held back, delayed or lost.
+/// - Clocks drift by up to 500 ppm.
 ///
 /// A majority of the machines that run the same service is spared: fewer than half of them are
 /// down, paused or hit by network faults at a time. If only one or two machines run a service, at

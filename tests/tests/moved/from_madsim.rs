@@ -7,7 +7,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::sleep;
 
-/// Sends each visitor the next number.
+/// Gives each visitor the next number.
 async fn serve() -> io::Result<()> {
     let listener = TcpListener::bind("0.0.0.0:7000").await?;
     let mut next = 0;
