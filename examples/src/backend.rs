@@ -35,7 +35,7 @@ const WORK: Duration = Duration::from_millis(35);
 /// A client's request.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Request {
-    /// The client's name for this request.
+    /// The ID that the client gave to this request.
     pub id: RequestId,
     /// What the client wants.
     pub command: Command,

@@ -19,7 +19,7 @@ pub struct Walk {
     pub pause: Duration,
 }
 
-/// Runs the bot, with one move for each of the steps.
+/// Runs the bot, with one move for each item of `steps`.
 ///
 /// # Errors
 ///
@@ -35,7 +35,7 @@ pub async fn walk(
     for _ in steps {
         match (mover.move_on().await, version) {
             (Ok(()), _) => {}
-            // The error is logged already, and this bot carries on.
+            // The error is already logged, and the buggy bot continues.
             (Err(_), Version::Buggy) => {}
             (Err(error), Version::Fixed) => return Err(error.into()),
         }

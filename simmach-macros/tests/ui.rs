@@ -1,8 +1,8 @@
 //! Tests the error messages of `#[sim_test]`. The folder `ui` has a program for each message, and
 //! next to it the compiler's output.
 //!
-//! The programs are checked, not built. After a message has changed, `TRYBUILD=overwrite cargo test
-//! --test ui` writes the new outputs; review the difference.
+//! The programs are checked, not built. After a message has changed,
+//! `TRYBUILD=overwrite cargo test --test ui` writes the new outputs; review the difference.
 //!
 //! The test is in this package because trybuild checks all dependencies of its package in its own target folder, and this
 //! package has few.
@@ -15,7 +15,7 @@ fn errors_point_at_their_tokens() {
     check("errors_point_at_their_tokens", "tests/ui/*.rs");
 }
 
-/// Set in the process that runs trybuild.
+/// The environment variable that is set in the process that runs trybuild.
 const INNER: &str = "SIMMACH_MACROS_UI";
 
 /// Flags that prevent a second build of all dependencies. trybuild checks the dependencies without

@@ -32,11 +32,14 @@
 //! process fails the run in every process, and the call itself fails with `EPERM`. The message says
 //! what to use instead. [`allow_threads`] and [`allow_processes`] allow these calls.
 //!
-//! On the run's own thread, a wait with a timeout through std or `parking_lot` does not block: virtual time advances by the
-//! timeout at once. While a thread allowed by [`allow_threads`] is alive, the wait takes real time instead. A wait with a
-//! timeout inside a C library may return at once. A wait without a timeout, through std, `parking_lot` or functions such as
-//! `pthread_mutex_lock`, fails the run after 250 ms if no other thread can end it, for example if a mutex is locked twice.
-//! While another thread of the process is busy or sleeps, this takes longer.
+//! On the run's own thread, a wait with a timeout through std or `parking_lot` does not block:
+//! virtual time advances by the timeout at once. While a thread allowed by [`allow_threads`] is
+//! alive, the wait takes real time instead. A wait with a timeout inside a C library may return at
+//! once.
+//!
+//! A wait without a timeout, through std, `parking_lot` or functions such as `pthread_mutex_lock`,
+//! fails the run after 250 ms if no other thread can end the wait. An example is a mutex that is
+//! locked twice. While another thread of the process is busy or sleeps, the run fails later.
 //!
 //! # Limits
 //!

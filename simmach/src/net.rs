@@ -3,9 +3,9 @@
 //! Inside a run the network is simulated. Outside a run, with the feature `real`, the types wrap tokio's own sockets
 //! and return the operating system's errors.
 //!
-//! Users call [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`] and [`lookup_host`]. A simulated handle
-//! holds only numbers, so it is `Send + Sync`. It works only inside the run that it belongs to; elsewhere its methods
-//! return an error.
+//! Users call [`TcpListener`], [`TcpStream`], [`TcpSocket`], [`UdpSocket`] and [`lookup_host`]. A
+//! simulated handle holds only numbers, so it is `Send + Sync`. A handle works only inside its run;
+//! elsewhere, its methods return an error.
 //!
 //! All methods of tokio's sockets and halves exist with tokio's signatures, except these:
 //!

@@ -10,10 +10,11 @@
 //! acts: they leave out acts together with their repairs, and move, merge and weaken them.
 //! Otherwise, the passes work on the draws of the plans.
 //!
-//! The passes are repeated until a round changes nothing or the budget is used up. They make whole families calm; remove
-//! strikes of plans, packet faults and steps by delta debugging; lower choices; and make orders and times calm, first by
-//! windows of time and then one by one. If nothing helps, removals are retried with different draws and at different times.
-//! The result is minimal only with respect to these passes.
+//! The passes are repeated until a round changes nothing or the budget is used up. They make whole
+//! families calm, and remove strikes of plans, packet faults and steps by delta debugging. They
+//! lower choices, and make orders and times calm, first by windows of time and then one by one. If
+//! nothing helps, removals are retried with different draws and at different times. The result is
+//! minimal only with respect to these passes.
 
 mod acts;
 mod candidate;

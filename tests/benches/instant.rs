@@ -1,6 +1,6 @@
 //! Measures the cost of `Instant::now()` outside a run, in a binary with simmach's definition and
-//! in one without. Fails if the two differ by more than 5 ns: `cargo bench -p simmach-tests --bench
-//! instant`.
+//! in one without. Fails if the two differ by more than 5 ns:
+//! `cargo bench -p simmach-tests --bench instant`.
 
 #[path = "../src/fixture/instant.rs"]
 mod instant;

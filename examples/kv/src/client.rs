@@ -15,7 +15,8 @@ const ATTEMPT: Duration = Duration::from_secs(1);
 /// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// A client of the cluster. It has one request at a time, which is why its methods take `&mut self`.
+/// A client of the cluster. It sends one request at a time, which is why its methods take
+/// `&mut self`.
 #[derive(Debug)]
 pub struct Client {
     http: reqwest::Client,
@@ -35,7 +36,7 @@ pub enum ClientError {
     /// The client knows no node.
     #[error("there are no nodes to ask")]
     NoNodes,
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be made: {0}")]
     Http(#[from] reqwest::Error),
     /// A node refused the request because it is invalid.

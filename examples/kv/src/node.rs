@@ -24,10 +24,10 @@ pub enum Error {
     /// The store cannot be opened.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The HTTP client cannot be made.
+    /// The HTTP client cannot be created.
     #[error("the HTTP client cannot be made: {0}")]
     Http(#[from] reqwest::Error),
-    /// The counters cannot be made.
+    /// The counters cannot be created.
     #[error("the metrics cannot be made: {0}")]
     Metrics(#[from] prometheus::Error),
     /// The node cannot listen on its address.

@@ -1,4 +1,4 @@
-//! The requests of nodes to each other: their paths and bodies, and how a node answers them.
+//! The requests between nodes: their paths and bodies, and how a node answers them.
 //!
 //! A body contains openraft's request in postcard's format, and an answer contains openraft's
 //! result. The path contains the ID of the target node: a node that has taken over another node's

@@ -1,4 +1,5 @@
-//! The store of a node: openraft's storage traits on [`simmach::storage`], which is LMDB.
+//! The store of a node: openraft's storage traits, implemented with [`simmach::storage`], which is
+//! LMDB.
 //!
 //! Only this module and its submodules use simmach. In production, a store is a file in a real
 //! folder, with real fsyncs. In a simulated run, a store is on the machine's simulated disk, where

@@ -22,7 +22,8 @@ use crate::machine;
 use crate::sim::{self, Idle};
 use crate::time::{nanos, sleep};
 
-/// A range of durations, including both ends. A single duration converts into a range of itself.
+/// A range of durations, including both ends. A single duration converts into a range that contains
+/// only this duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DurationRange {
     least: Duration,

@@ -28,7 +28,7 @@ use pin_project_lite::pin_project;
 
 use crate::{task, time};
 
-/// Spawns hyper's tasks with [`task::spawn`]. They belong to the calling process.
+/// Spawns hyper's tasks with [`task::spawn`]. The tasks belong to the calling process.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Executor;
 

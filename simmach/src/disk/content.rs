@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::disk::pages::{PAGE, Pages};
 
-/// Bytes that a disk writes at once.
+/// Size of a sector in bytes. A disk writes a sector at once.
 pub(super) const SECTOR: u64 = 512;
 
 /// If a file has more unsynced changes than this, or more overwritten bytes than the next limit, it

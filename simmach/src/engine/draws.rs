@@ -36,7 +36,8 @@ impl Draws {
         &self.overlay
     }
 
-    /// Returns the raw word at an address, drawn at the virtual time `at`. `None` means calm.
+    /// Returns the raw word at an address, drawn at the virtual time `at` in nanoseconds. `None`
+    /// means calm.
     pub(crate) fn word(&self, address: Address, at: u64) -> Option<u64> {
         self.word_at(address, at, None)
     }

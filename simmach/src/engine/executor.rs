@@ -25,7 +25,8 @@ use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::table::{TaskFuture, TaskKey};
 
-/// While a task is dropped, this replaces the poll number from which the keys of its maps are derived.
+/// A poll number for the time in which a task is dropped. The keys of maps are derived from the
+/// poll number.
 const DROPPED: u64 = u32::MAX as u64;
 
 impl Engine {

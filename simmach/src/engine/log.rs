@@ -36,7 +36,7 @@ pub(crate) fn write_line(level: Level, machine: MachineId, text: impl FnOnce() -
     if !is_kept() {
         return;
     }
-    // Before the lines are borrowed: the closure may log.
+    // The closure may log, so it is called before the lines are borrowed.
     let text = text();
     let at = context::try_with(|engine| engine.clock.now()).unwrap_or(0);
     push(LogLine { at, machine, level, target: None, text });

@@ -29,7 +29,7 @@ pub(crate) struct Config {
     /// Whether this process executes the runs itself, for use with a debugger. By default it does
     /// not, since a run that aborts ends the process.
     pub(crate) in_process: bool,
-    /// Restricts the run seeds to one shard.
+    /// The shard to which the seeds are restricted; `None` means all seeds.
     pub(crate) shard: Option<Shard>,
     /// Real time for which each test starts new runs.
     pub(crate) budget: Option<Duration>,

@@ -13,7 +13,7 @@ use crate::interpose::{answers, other_threads};
 pub(super) const CHECK_INTERVAL: Duration = Duration::from_millis(250);
 /// Time to wait after the last check, for a wake that another thread made just before the check.
 const FINAL_WAIT: Duration = Duration::from_millis(20);
-/// Number of checks after which the wait counts as a deadlock, whatever other threads do.
+/// Number of checks after which the wait counts as a deadlock, regardless of other threads.
 const MAX_CHECKS: u32 = 20;
 
 /// Calls `wait` with the maximum time to wait, until it returns a result. Returns `None` after

@@ -7,7 +7,8 @@
 //! timeout goes through [`deadlock`], and a wait with a timeout takes real time. On threads outside
 //! a run, the call is forwarded.
 //!
-//! Not covered: `pthread_barrier_wait`, spin locks, and the functions of C11's `threads.h`.
+//! These are not covered: `pthread_barrier_wait`, spin locks, and the functions of C11's
+//! `threads.h`.
 
 mod conditions;
 mod once;

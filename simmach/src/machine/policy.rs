@@ -14,7 +14,8 @@ use crate::machine::{
 };
 use crate::time::nanos;
 
-/// Decides whether a failure fails the run. Returns `None` if only the process crashes. Called by the engine.
+/// Decides whether a failure fails the run. Returns `None` if only the process crashes. The engine
+/// calls this function.
 pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure> {
     let found = with(|machines| {
         let process = machines.processes.find(process)?;

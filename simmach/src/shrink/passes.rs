@@ -31,7 +31,7 @@ const PLANS: &[Family] = &[Family::Strike, Family::Fault, Family::Act, Family::D
 const WORK: &[Family] = &[Family::Step, Family::Choice];
 /// Families that programs draw for their own use.
 const KEYS: &[Family] = &[Family::Generator, Family::Entropy];
-/// Families of variation that is drawn in large numbers.
+/// Families of small variations, which are drawn in large numbers.
 const NOISE: &[Family] = &[
     Family::Latency,
     Family::Commit,

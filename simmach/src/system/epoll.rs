@@ -36,7 +36,8 @@ struct Watch {
     file: FileId,
     event: EpollEvent,
     is_queued: bool,
-    /// The descriptor was reported with `EPOLLONESHOT`, and is not watched until it is modified.
+    /// Whether the descriptor was reported with `EPOLLONESHOT`. It is then not watched until it is
+    /// modified.
     is_disabled: bool,
 }
 

@@ -3,8 +3,8 @@
 //! `cargo bench --bench peers` builds each program in its own folder under `target/peers`, so that
 //! the peers are not dependencies of the workspace. It runs each case on each program in turn, in
 //! several rounds. It prints medians and ratios, and writes them to `target/peers/peers.json`. A
-//! number after `--` is the number of rounds, and words are the cases to run: `cargo bench --bench
-//! peers -- 3 a b2`.
+//! number after `--` is the number of rounds, and words are the cases to run:
+//! `cargo bench --bench peers -- 3 a b2`.
 
 mod cases;
 mod guests;

@@ -1,8 +1,9 @@
 //! Compares the trace hashes of about 180 runs with a file.
 //!
 //! A change that alters any of these runs fails this test, in a debug build and in a release build.
-//! If the change is intended, overwrite the files with `GOLDEN=overwrite cargo test -p
-//! simmach-tests --test golden --test same_seed`, and add a line to the changelog under *Changed*.
+//! If the change is intended, overwrite the files with
+//! `GOLDEN=overwrite cargo test -p simmach-tests --test golden --test same_seed`, and add a line to
+//! the changelog under *Changed*.
 
 mod clocks;
 mod faults;

@@ -40,8 +40,8 @@ fn waits() {
 }
 "#;
 
-/// Builds simmach in a separate folder: `cargo test -p simmach-tests --test own_crate --
-/// --ignored`.
+/// Builds simmach in a separate folder:
+/// `cargo test -p simmach-tests --test own_crate -- --ignored`.
 #[test]
 #[ignore = "it builds simmach once more"]
 fn coverage_profiles_of_all_workers_are_written() {

@@ -19,7 +19,7 @@ use crate::types::{NodeId, TypeConfig};
 type Entries<'e> = Table<'e, U64<BE>, Postcard<Entry<TypeConfig>>>;
 const ENTRIES: &str = "entries";
 
-/// A table with one entry, [`ONLY`].
+/// A table with one entry, whose key is [`ONLY`].
 type Votes<'e> = Table<'e, Str, Postcard<Vote<NodeId>>>;
 const VOTE: &str = "vote";
 

@@ -24,7 +24,7 @@ use crate::types::{Answer, Change, Command, NodeId, RequestId, TypeConfig};
 pub(super) type Values<'e> = Table<'e, Str, types::Bytes>;
 pub(super) const VALUES: &str = "values";
 
-/// The last request of each client, by client.
+/// The last request of each client, by the client's ID.
 pub(super) type Sessions<'e> = Table<'e, U64<BE>, Postcard<Session>>;
 pub(super) const SESSIONS: &str = "sessions";
 
@@ -33,7 +33,7 @@ pub(super) const SESSIONS: &str = "sessions";
 pub(super) type Clients<'e> = Table<'e, U64<BE>, U64<BE>>;
 pub(super) const CLIENTS: &str = "clients";
 
-/// A table with one entry, [`ONLY`].
+/// A table with one entry, whose key is [`ONLY`].
 pub(super) type AppliedStates<'e> = Table<'e, Str, Postcard<Applied>>;
 pub(super) const APPLIED: &str = "applied";
 pub(super) const ONLY: &str = "only";

@@ -23,7 +23,7 @@ const PATIENCE: Duration = Duration::from_secs(3);
 /// time.
 const LAST_PATIENCE: Duration = Duration::from_secs(15);
 
-/// What the clients of a test do.
+/// The work of the clients of a test.
 #[derive(Clone, Copy)]
 pub(crate) struct Workload {
     /// The number of steps. Each step makes one request and takes a quarter of a second on average.

@@ -8,7 +8,8 @@ use crate::engine::current::live_scope;
 use crate::engine::log;
 use crate::engine::panics;
 
-/// Calls a closure of the test, such as a packet filter. If it panics, the run fails, and `otherwise` is returned.
+/// Calls a closure of the test, such as a packet filter. If the closure panics, the run fails, and
+/// this function returns `otherwise`.
 pub(crate) fn catch_test_panic<R>(otherwise: R, call: impl FnOnce() -> R) -> R {
     catch_unwind(AssertUnwindSafe(call)).unwrap_or_else(|panic| {
         try_with(|engine| engine.test_panicked(panic.as_ref()));

@@ -10,7 +10,8 @@ pub(crate) fn word(address: Address) -> Option<u64> {
     try_with(|engine| engine.word(address)).flatten()
 }
 
-/// Draws a setting of the run in `0..n`. It depends on the seed only; overlays do not change it.
+/// Draws a setting of the run in `0..n`. The setting depends only on the seed; overlays do not
+/// change it.
 pub(crate) fn setting_below(address: Address, n: u64) -> u64 {
     let word = try_with(|engine| engine.draws.setting(address));
     draws::below_of(word, n)
@@ -36,7 +37,8 @@ pub(crate) fn is_active(address: Address) -> bool {
     word(address).is_some()
 }
 
-/// Returns the number of the first strike or step that takes place, starting at that of `address`.
+/// Returns the number of the first strike or step that takes place, beginning with the one at
+/// `address`.
 pub(crate) fn next_active(address: Address) -> Option<u64> {
     let Address { family, words: [a, from, c] } = address;
     try_with(|engine| engine.draws.overlay().next_not_calm(family, a, from, c)).flatten()

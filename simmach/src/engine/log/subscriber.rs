@@ -27,7 +27,7 @@ pub(crate) fn install() {
         if log::set_logger(&LogSubscriber).is_ok() {
             OWN_MAX_LEVEL.get_or_init(|| log_level(filter().most_verbose()));
         }
-        // Fails only if there is one already.
+        // This fails only if the process already has a subscriber.
         let _ = dispatcher::set_global_default(subscriber().clone());
     });
 }

@@ -1,9 +1,9 @@
 //! The report on standard error when a panic is about to abort the process.
 //!
-//! These panics cannot be caught: a panic in a destructor during another panic or in an `extern
-//! "C"` function, a violated precondition of unsafe code, and any panic with `panic = "abort"`. The
-//! run cannot report them, so the report goes to the output of this process, which the parent
-//! process reads.
+//! These panics cannot be caught: a panic in a destructor during another panic or in an
+//! `extern "C"` function, a violated precondition of unsafe code, and any panic with
+//! `panic = "abort"`. The run cannot report them, so the report goes to the output of this process,
+//! which the parent process reads.
 
 use std::cell::Cell;
 use std::fmt::Write as _;

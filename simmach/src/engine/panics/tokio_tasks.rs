@@ -30,7 +30,8 @@ static RESOLVED: Mutex<BTreeMap<usize, Vec<Frame>>> = Mutex::new(BTreeMap::new()
 /// Whether tokio will catch the panic of the running code as the panic of a task.
 pub(super) fn will_catch() -> bool {
     let mut catcher = Catcher::default();
-    // SAFETY: `unsynchronized` matters on Windows only, where the debugging library needs a lock.
+    // SAFETY: the missing synchronization matters only on Windows, where the debugging library
+    // needs a lock.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             let mut resolved = RESOLVED.lock().unwrap_or_else(PoisonError::into_inner);

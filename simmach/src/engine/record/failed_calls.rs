@@ -1,7 +1,7 @@
 //! The most recent calls that failed with an error code of the operating system.
 //!
-//! An `io::Error` with a code has no room for a text. The description of the call is therefore kept here, for the report of
-//! a run that fails with such an error.
+//! An `io::Error` with a code cannot contain a text. The description of the call is therefore kept
+//! here, for the report of a run that fails with such an error.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

@@ -30,7 +30,7 @@ const OPTIONS: [FlagSpec; 5] = [
     ),
 ];
 
-/// Flags that take no value, or one after an equals sign.
+/// Flags that take no value, or a value after an equals sign.
 const SWITCHES: [FlagSpec; 2] = [
     ("keep-going", config::KEEP_GOING, "0|1", "run all seeds even if some fail"),
     ("check", config::CHECK, "0|1", "run each seed twice to check that it is deterministic"),

@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
     let line = match CommandLine::parse(given, |name| std::env::var(name).ok()) {
         Ok(line) => line,
         Err(error) => {
-            // Ignored: standard error may be closed.
+            // The error is ignored, since standard error may be closed.
             let _ = writeln!(io::stderr(), "error: {error}");
             return ExitCode::from(USAGE_ERROR);
         }

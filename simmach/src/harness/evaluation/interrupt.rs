@@ -35,7 +35,7 @@ pub(crate) fn watch(pool: &'static Pool) {
 fn exit(pool: &Pool, signal: i32) {
     progress::clear();
     let text = report(pool, signal);
-    // Ignored: standard error may be closed.
+    // The error is ignored, since standard error may be closed.
     let _ = io::stderr().write_all(text.as_bytes());
     launch::end_all();
     pool.delete_folder();

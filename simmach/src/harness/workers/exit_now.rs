@@ -1,9 +1,9 @@
 //! Exits this process immediately, without destructors and exit handlers.
 //!
 //! When a worker's parent has ended, or a run hangs, other threads may still execute code, which
-//! must not see the process being torn down. Only one exit handler matters: with `-C
-//! instrument-coverage`, it writes the coverage profile. On 64-bit Linux, this module writes the
-//! profile instead.
+//! must not see the process being torn down. Only one exit handler matters: with
+//! `-C instrument-coverage`, it writes the coverage profile. On 64-bit Linux, this module writes
+//! the profile instead.
 
 use std::time::Duration;
 

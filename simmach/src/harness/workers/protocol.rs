@@ -17,7 +17,7 @@ const MAX_LENGTH: u32 = 1 << 30;
 pub(crate) enum ToWorker {
     /// Runs to execute, in this order, after the runs already assigned.
     Run(Vec<Assignment>),
-    /// Do not start runs of the batch from this index on.
+    /// Runs of the batch from this index on must not begin.
     Cut {
         /// The batch.
         batch: u64,

@@ -1,6 +1,7 @@
 //! The queue of jobs and the jobs assigned to workers: plain state, without threads or waiting.
 //!
-//! The jobs of a worker stay here until the worker has replied, so that no job is lost when the worker dies.
+//! The jobs of a worker stay in the queue until the worker has replied, so that no job is lost when
+//! the worker dies.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! Condition variables of the C library.
+//! Functions of the C library that wait for condition variables and signal them.
 //!
 //! A guest's thread waits in the run, without accessing the variable's memory. A signal therefore
 //! wakes both threads that wait in the run and threads that wait in the library.

@@ -1,4 +1,4 @@
-//! `pthread_once` of the C library.
+//! The C library's function `pthread_once`, which waits while another thread runs the initializer.
 
 use std::ffi::c_int;
 use std::sync::atomic::AtomicI32;

@@ -1,4 +1,4 @@
-//! Semaphores of the C library. Their functions return -1 and set `errno`.
+//! Functions of the C library on semaphores. They return -1 and set `errno` on an error.
 
 use std::ffi::c_int;
 

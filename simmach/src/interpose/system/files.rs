@@ -1,4 +1,4 @@
-//! The calls on files that a run answers.
+//! The interface for calls on files that a run answers.
 
 use std::ffi::{CString, c_int};
 use std::io::{IoSlice, IoSliceMut};

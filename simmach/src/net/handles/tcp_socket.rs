@@ -11,7 +11,7 @@ use crate::net::simulated::sockets::{self, IpLevel as _};
 /// A TCP socket before it connects or listens, used to set options: `tokio::net::TcpSocket`,
 /// simulated in a run.
 ///
-/// Not modelled: `SO_REUSEPORT` and binding to a device.
+/// `SO_REUSEPORT` and binding to a device are not modelled.
 pub struct TcpSocket(Inner);
 
 enum Inner {

@@ -33,7 +33,8 @@ pub(crate) struct PacketCapture {
     writer: PcapNgWriter<Vec<u8>>,
     /// Window scale of each sender, from its SYN.
     scales: BTreeMap<(Endpoint, Endpoint), u8>,
-    /// Number of packets that each machine has sent: the identification field of their IP headers.
+    /// Number of packets that each machine has sent, for the identification field of the next IP
+    /// header.
     sent: Vec<u16>,
 }
 

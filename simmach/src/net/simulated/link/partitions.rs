@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::net::simulated::address::HostIndex;
 use crate::net::simulated::link::pairs::Pairs;
 
-/// The pairs that each owner partitions. `None` is the test.
+/// The pairs of machines that each owner has partitioned. The owner `None` is the test.
 #[derive(Debug, Default)]
 pub(crate) struct Partitions(BTreeMap<Option<u64>, Pairs>);
 

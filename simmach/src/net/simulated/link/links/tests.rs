@@ -16,7 +16,7 @@ impl Links {
         self.fate(&engine, path, now, bytes, draw, &mut FlowOrder::default())
     }
 
-    /// The calm fate of the next packet of a flow, sent at 0.
+    /// The calm fate of the next packet of a flow, sent at time 0.
     fn next_fate(&mut self, path: PathIndex, order: &mut FlowOrder) -> Fate {
         let engine = rig::engine(0);
         engine.set_scope(Scope { alive: false, ..Scope::HARNESS });
