@@ -1,6 +1,6 @@
 //! The simulated scenarios: the cluster, the plan that breaks it, and the bot's workload.
 //!
-//! The bot's moves are [`Sim::steps`], so that the shrinker can leave some out.
+//! Each move of the bot is a step of [`Sim::steps`], so that the shrinker can leave out moves.
 
 use simmach::prelude::*;
 use simmach::time::sleep;

@@ -1,5 +1,5 @@
-//! Compares the file system with a naive model: a power failure leaves only what the model allows,
-//! and sometimes each of its states.
+//! Compares the file system with a naive model. A power failure must leave only states that the
+//! model allows, and each of these states in some case.
 
 mod calls;
 mod model;

@@ -22,9 +22,9 @@ thread_local! {
     pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
 }
 
-/// Number of the lowest bits of a descriptor, which select an entry of the table. The bits above
-/// them, up to the bit of [`FIRST_DESCRIPTOR`], count how often the entry was used before. So a
-/// closed descriptor is not mistaken for a new one.
+/// Number of low bits of a descriptor, which select an entry of the table. The bits above, up to
+/// the bit of [`FIRST_DESCRIPTOR`], count how often the entry was used before. So a closed
+/// descriptor is not mistaken for a new one.
 const ENTRY_BITS: u32 = 16;
 const MAX_ENTRIES: usize = 1 << ENTRY_BITS;
 const MAX_USES: u16 = 1 << (30 - ENTRY_BITS);

@@ -1,9 +1,9 @@
 //! Threads that a guest starts. They are real threads, but only one runs at a time.
 //!
 //! Each thread is also a task of the engine. When that task is polled, the run moves to the thread
-//! (see [`Carry`](crate::engine::slot::Carry)). The run's own thread is suspended until the other
-//! thread waits or ends. A thread's code therefore reaches the run like any other code, in the
-//! scope of its task. Draws from the seed order threads, as they order tasks.
+//! (see [`Carry`](crate::engine::slot::Carry)). The run's own thread is suspended until the guest's
+//! thread waits or ends. So the thread's code uses the run like any other code, in the scope of its
+//! task. As for tasks, draws from the seed decide which thread runs next.
 //!
 //! When a process ends, the waits of its threads fail and their clocks run ahead, so that the
 //! threads end. A thread that does not end is left behind, parked forever. The run counts such

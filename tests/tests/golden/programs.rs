@@ -1,4 +1,4 @@
-//! The inventory of the example, in both versions.
+//! Programs with the example's inventory, in both versions.
 
 use inventory_cluster::Version::{Buggy, Fixed};
 use inventory_cluster::scenario::{self, BOT, OVER_3G, STABLE};

@@ -12,17 +12,17 @@ use crate::engine::record::deviations::{Deviation, DeviationKind, RecordLevel};
 use crate::engine::state::Engine;
 use crate::engine::time::timers::{Action, TimerKey};
 
-/// The part of a run's state that is about acts.
+/// The state of a run's acts.
 #[derive(Default)]
 pub(crate) struct Acts {
     /// The script that replaces the plans.
     script: Option<RefCell<ScriptRunner>>,
-    /// When the script's next act is due, in virtual nanoseconds, as far as is known; the maximum
-    /// time if there is none.
+    /// When the script's next act is due, in virtual nanoseconds; the maximum time if no act is
+    /// known to be due.
     next_at: Cell<u64>,
     /// The timer for the next act, so that virtual time stops there.
     timer: Cell<Option<TimerKey>>,
-    /// Carries out an act. Set by the layer `sim`.
+    /// Carries out an act. The layer `sim` sets this function.
     carry_out: Cell<Option<fn(DueAct)>>,
     /// The id of the act that is being carried out.
     current: Cell<Option<u32>>,

@@ -1,9 +1,9 @@
 //! The determinism check: some runs of a sweep are repeated and compared.
 //!
 //! The second run takes place in a different process and after other seeds, to find state that
-//! outlives a run. For one seed of each test, the second run is in a fresh process, and a third run
-//! follows there after a different seed. The other checked seeds follow in the same process or, if
-//! every seed is checked, in one process per job.
+//! outlives a run. For one seed of each test, this process is fresh, and the seed is run there a
+//! third time after a different seed. The second runs of other checked seeds follow in the same
+//! process or, if every seed is checked, in one process per job.
 //!
 //! One seed is also run twice with everything calm except the test's own steps and choices. Most
 //! shrunk runs are calm, and must be deterministic too.

@@ -3,7 +3,7 @@
 //!
 //! Each engine writes numbered records, one per transaction, with pauses within and between
 //! transactions. The test notes each number when the engine acknowledges it. The machine loses
-//! power during this, and all records up to the last noted one must still exist.
+//! power while the engine writes. All records up to the last noted one must still exist.
 
 #![cfg(target_os = "linux")]
 

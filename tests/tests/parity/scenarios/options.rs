@@ -1,4 +1,4 @@
-//! Scenarios of sockets with options that are set before they connect or listen.
+//! Scenarios of socket options that are set before the socket connects or listens.
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
