@@ -19,8 +19,8 @@ fn errors_point_at_their_tokens() {
 const INNER: &str = "SIMMACH_MACROS_UI";
 
 /// Flags that prevent a second build of all dependencies. trybuild checks the dependencies without
-/// the last of these flags, then adds that flag, and other flags mean another build. With this
-/// variable set, cargo uses the same flags both times.
+/// the last of these flags, then adds it, and changed flags mean another build. With this variable
+/// set, cargo uses the same flags both times.
 const FLAGS: (&str, &str) = (
     "CARGO_ENCODED_RUSTFLAGS",
     "--cfg\x1ftrybuild\x1f--verbose\x1f-A\x1fdead_code\x1f--diagnostic-width=140",

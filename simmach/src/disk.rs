@@ -1,9 +1,9 @@
 //! The disk of each machine: a file system that may lose unsynced changes at a power failure.
 //!
 //! A [`FileSystem`] is in memory. For each change that is not durable, it keeps the overwritten
-//! bytes. At a power failure it decides which of these changes reached the disk. Of a file's
-//! changes these are all, none, a prefix whose last write is torn, or any sectors. Of the changes
-//! to names they are those that the [`CrashProfile`] allows. Each loss is a draw whose calm value
+//! bytes. At a power failure, it decides which of these changes survive. Of the changes of a file,
+//! all survive, or none, or a prefix whose last write is torn, or any sectors. Of the changes of
+//! names, those survive that the [`CrashProfile`] allows. Each loss is a draw whose calm value
 //! loses nothing.
 //!
 //! Corrupt sectors, quotas, and disks that report a sync too early are not modelled.

@@ -2,13 +2,14 @@
 //! and those of guests' threads.
 //!
 //! Code that does not use simmach, such as tokio, calls the C library. The layer `interpose`
-//! defines these functions and asks [`Calls`] for the answers. In this layer, a descriptor is a
-//! number that names a file of the run. The real kernel does not know these files, and no real call
-//! is made for them. TCP and UDP sockets are sockets of the simulated kernel in `net`.
+//! defines the C library's functions and asks [`Calls`] for the answers. In this layer, a
+//! descriptor is a number that names a file of the run. The real kernel does not know these files,
+//! and no real call is made for them. TCP and UDP sockets are sockets of the simulated kernel in
+//! `net`.
 //!
-//! Errors, readiness and the events of epoll are as on Linux. A call that has to wait lets other
-//! tasks run if a thread that a guest started makes it. On the run's own thread, such a call fails
-//! the run, since only a runtime driven by [`slice`] can wait there.
+//! Errors, readiness and the events of epoll are as on Linux. On a thread that a guest started, a
+//! call that has to wait lets other tasks run. On the run's own thread, such a call fails the run,
+//! since only a runtime driven by [`slice`] can wait there.
 //!
 //! These are not modelled: limits on the number of descriptors, signals of descriptors (`SIGIO`,
 //! `SIGPIPE`), out-of-band data, and passing descriptors to other processes.

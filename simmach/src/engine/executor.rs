@@ -25,8 +25,8 @@ use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::table::{TaskFuture, TaskKey};
 
-/// A poll number for the time in which a task is dropped. The keys of maps are derived from the
-/// poll number.
+/// The poll number while a task is dropped. The keys of the maps that the task then creates are
+/// derived from this number.
 const DROPPED: u64 = u32::MAX as u64;
 
 impl Engine {

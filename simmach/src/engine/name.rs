@@ -15,7 +15,7 @@ pub(crate) struct Name {
 }
 
 impl Name {
-    /// A hash of the name in one word, for draws and task paths. It does not depend on other
+    /// A hash of the name in one word, for draws and task paths. The hash does not depend on other
     /// machines.
     pub(crate) fn word(&self) -> u64 {
         self.word

@@ -1,9 +1,9 @@
 //! `select!`: waits for the first of several futures, polled in an order drawn from the seed.
 //!
 //! The `select!` macros of tokio and futures take the order from generators that all runs in a
-//! process share. simmach does not set tokio's generator for native processes, so a run that used
-//! it would not be a function of its seed. simmach's `select!` draws the order at the address
-//! (task, nth poll of a `select!`, branch).
+//! process share. simmach does not set tokio's generator for native processes, so a run that draws
+//! from this generator would not be a function of its seed. simmach's `select!` draws the order at
+//! the address (task, nth poll of a `select!`, branch).
 
 #[cfg(feature = "sim")]
 use crate::engine::context::try_with;

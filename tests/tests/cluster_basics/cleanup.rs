@@ -1,5 +1,4 @@
-//! Tests a service that cleans up when it ends, for example to release a lease: which ways to end
-//! let it clean up.
+//! Tests when a service can clean up at its end, for example to release a lease.
 
 use std::cell::Cell;
 use std::rc::Rc;

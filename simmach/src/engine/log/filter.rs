@@ -2,7 +2,7 @@
 //!
 //! The filter is a list of directives, each a level, a target, or `target=level`. A record's level
 //! is decided by the directive with the longest target that is a prefix of the record's target.
-//! Directives for spans and fields and regular expressions are not supported.
+//! Directives for spans and fields are not supported. Nor are regular expressions.
 
 use std::env;
 use std::sync::OnceLock;

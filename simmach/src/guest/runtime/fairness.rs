@@ -22,9 +22,9 @@ const THREADS: usize = 128;
 /// A time that no run reaches: 30,000 years.
 const NEVER: Duration = Duration::from_secs(1_000_000_000_000);
 
-/// Makes parking_lot create its table. Must be called outside runs. The threads start and end one
-/// after the other. So their allocations have the same addresses in every process, unless the
-/// kernel randomizes addresses.
+/// Makes parking_lot create its table, by starting [`THREADS`] threads. Must be called outside
+/// runs. The threads start and end one after another. So their allocations have the same addresses
+/// in every process, unless the kernel randomizes addresses.
 pub(super) fn prepare() {
     thread::scope(|scope| {
         let mut threads = Vec::with_capacity(THREADS);

@@ -1,5 +1,5 @@
-//! Functions of the C library that create files with unique names, and `remove`. Inside the library
-//! they call the kernel directly.
+//! Functions of the C library that create files with unique names, and `remove`. The library's own
+//! versions call the kernel directly.
 
 use std::ffi::{CStr, c_char, c_int};
 use std::ptr;

@@ -1,4 +1,4 @@
-//! Tests of waits by a machine's clock that is changed meanwhile: a wait ends when the clock shows
+//! Tests of waits by a machine's clock when the clock is changed: a wait ends when the clock shows
 //! its deadline.
 #![allow(clippy::disallowed_methods, reason = "std's clock in a run is what is compared with")]
 

@@ -1,4 +1,4 @@
-//! UDP sockets.
+//! The kernel's UDP sockets.
 //!
 //! These are modelled: bind, connect, a bounded receive queue that drops datagrams that do not fit,
 //! ICMP port unreachable on connected sockets, and broadcast to a zone (255.255.255.255). These are

@@ -6,7 +6,7 @@ use crate::net::simulated::kernel::error;
 use crate::net::{Interest, Ready};
 use crate::task;
 
-/// A socket that has a readiness.
+/// A socket whose readiness can be awaited.
 pub(crate) trait Readiness {
     /// Waits until the socket is ready for at least one part of `interest`.
     async fn ready(&self, interest: Interest) -> io::Result<Ready>;
