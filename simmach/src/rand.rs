@@ -2,9 +2,9 @@
 //!
 //! In a run, each call of [`rng`] creates a ChaCha generator whose key is drawn from the seed at
 //! the address (task, nth). The path of a task begins with its machine, service and incarnation, so
-//! draws in one task do not affect other tasks. In shrunk runs generators are calm: they do not
-//! depend on the seed. They still differ from each other, since programs may rely on random names
-//! being unique.
+//! draws in one task do not affect other tasks. In shrunk runs, generators are calm: they do not
+//! depend on the seed. Calm generators still differ from each other, since programs may rely on
+//! random names being unique.
 //!
 //! Outside a run, with the feature `real`, the operating system seeds generators.
 //!

@@ -13,8 +13,8 @@ pub enum Verdict {
     Passed,
     /// The program under test, or its test, failed.
     Failed(Failure),
-    /// The run could not be executed, for this reason, such as an invalid topology or a full memory disk. This is neither a
-    /// pass nor a failure of the program under test.
+    /// The run could not be executed. The text is the reason, such as an invalid topology or a full
+    /// memory disk. This is neither a pass nor a failure of the program under test.
     Broken(String),
 }
 

@@ -1,11 +1,11 @@
 //! The scheduler: chooses which ready task runs next.
 //!
-//! Each wake has a priority, drawn at (task, nth wake). It is drawn only when two or more tasks are
-//! ready. The task with the lowest priority runs first. The calm priority is 0. Tasks of equal
-//! priority run in the order of the polls or events that woke them; tasks woken by the same poll or
-//! event run in spawn order. The order in which wakers are called does not matter, since it may
-//! depend on more than the seed: `tokio::sync::watch` distributes its waiters by a global counter.
-//! Strategies that bound the number of reorderings are not implemented.
+//! Each wake has a priority at the address (task, nth wake), which is drawn only when two or more
+//! tasks are ready. The task with the lowest priority runs first. The calm priority is 0. Tasks of
+//! equal priority run in the order of the polls or events that woke them; tasks woken by the same
+//! poll or event run in spawn order. The order in which wakers are called does not matter, since it
+//! may depend on more than the seed: `tokio::sync::watch` distributes its waiters by a global
+//! counter. Strategies that bound the number of reorderings are not implemented.
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

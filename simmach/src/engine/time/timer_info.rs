@@ -1,6 +1,6 @@
-//! Information about timers from the layers above, since the engine does not distinguish timers. It
-//! tells the engine whether a timer keeps a run from stalling, and how to describe a timer in a
-//! report.
+//! Information about timers from the layers above, since the engine does not distinguish timers.
+//! This information tells the engine whether a timer keeps a run from stalling, and how to describe
+//! a timer in a report.
 
 use crate::engine::time::timers::TimerKey;
 

@@ -1,7 +1,8 @@
 //! Packet filters of a test, which drop or delay selected packets.
 //!
-//! A filter sees each packet when the packet is sent, before the link draws its fate. On a path
-//! with a filter, segmentation offload is off, so that the filter sees every segment of a burst.
+//! A filter sees each packet when the packet is sent, before the link draws the packet's fate. On a
+//! path with a filter, segmentation offload is off, so that the filter sees every segment of a
+//! burst.
 
 use std::collections::BTreeMap;
 use std::time::Duration;

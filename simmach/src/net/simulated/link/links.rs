@@ -1,9 +1,11 @@
 //! Zones, the links between them, the paths between machines, and the fate of each packet.
 //!
 //! These are modelled: a fate for each packet, drawn at (flow, sequence number, transmission);
-//! partitions, which drop packets that are sent while they last, but not packets in flight; and
-//! clogs, which hold packets and release them in order. Loopback has a fixed latency of 10 µs and
-//! no faults. These are not modelled: hops, and links that several paths share, except through
+//! partitions, which drop packets that are sent during the partition, but not packets in flight;
+//! and clogs, which hold packets and release them in order. Loopback has a fixed latency of 10 µs
+//! and no faults.
+//!
+//! These are not modelled: hops, and links that several paths share, except through
 //! `shared_bandwidth`.
 
 #[cfg(test)]
