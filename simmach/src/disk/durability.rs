@@ -13,9 +13,9 @@ use crate::interpose::system::Answer;
 /// The losses of a power failure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Losses {
-    /// Changes of names.
+    /// Number of lost changes of names.
     pub(crate) names: u64,
-    /// Changes of files that did not reach the disk as a whole.
+    /// Number of changes of files that did not reach the disk as a whole.
     pub(crate) writes: u64,
 }
 

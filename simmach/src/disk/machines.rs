@@ -28,7 +28,7 @@ const FOLDERS: [&str; 8] =
 #[derive(Debug, Default)]
 pub(crate) struct MachineDisks {
     disks: BTreeMap<MachineId, MachineDisk>,
-    /// The working folders of processes that have changed them.
+    /// The working folders of processes that have changed their working folder.
     working: BTreeMap<ProcessId, Start>,
     /// Mappings for writing, by address.
     pub(super) mappings: BTreeMap<usize, Mapping>,

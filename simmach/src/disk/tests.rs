@@ -1,5 +1,5 @@
 //! Compares the file system with a naive model. A power failure must leave only states that the
-//! model allows, and each of these states in some case.
+//! model allows, and each allowed state must occur in some case.
 
 mod calls;
 mod model;
@@ -17,7 +17,7 @@ use crate::engine::mix;
 
 const UNLIMITED: u64 = u64::MAX;
 
-/// Draws from a seed, except that some are calm.
+/// Makes draws from a seed. Some of the draws are calm.
 struct Drawn {
     seed: u64,
     /// The addresses whose losses are left out.

@@ -1,5 +1,5 @@
-//! Compares the descriptors of a guest with Linux's: the same random calls on pipes, eventfds,
-//! socket pairs and epoll instances must have the same results in a run and outside.
+//! Compares the descriptors of a guest with Linux's. The same random calls on pipes, eventfds,
+//! socket pairs and epoll instances must have the same results in a run and outside a run.
 
 #![cfg(target_os = "linux")]
 

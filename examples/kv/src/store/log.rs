@@ -23,8 +23,8 @@ const ENTRIES: &str = "entries";
 type Votes<'e> = Table<'e, Str, Postcard<Vote<NodeId>>>;
 const VOTE: &str = "vote";
 
-/// A table with one entry, [`ONLY`]: the last log entry that was removed because a snapshot
-/// contains it.
+/// A table with one entry, whose key is [`ONLY`]: the last log entry that was removed because a
+/// snapshot contains it.
 type Purged<'e> = Table<'e, Str, Postcard<LogId<NodeId>>>;
 const PURGED: &str = "purged";
 

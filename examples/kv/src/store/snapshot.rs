@@ -21,7 +21,8 @@ use crate::types::{NodeId, TypeConfig};
 
 type Meta = SnapshotMeta<NodeId, BasicNode>;
 
-/// Two tables with one entry each, [`ONLY`]: the metadata of the current snapshot, and its bytes.
+/// Two tables with one entry each, whose key is [`ONLY`]: the metadata of the current snapshot, and
+/// its bytes.
 type Metas<'e> = Table<'e, Str, Postcard<Meta>>;
 const META: &str = "snapshot-meta";
 type Data<'e> = Table<'e, Str, types::Bytes>;

@@ -18,7 +18,7 @@ fn machine(id: NodeId) -> String {
 }
 
 /// Three nodes, and a machine for the clients behind a link that loses packets. Logs are short, so
-/// that nodes need snapshots. Elections start early.
+/// that nodes need snapshots. Nodes elect a leader quickly.
 pub(crate) fn topology() -> Topology {
     configured(|_| {})
 }

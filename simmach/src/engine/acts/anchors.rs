@@ -1,8 +1,8 @@
 //! Anchors: events of machines that acts are bound to, instead of a time.
 //!
-//! For example, a bug needs a power-off between two commits. A power-off that is bound to a time
-//! triggers the bug only by chance. Bound to the first commit, it still triggers the bug when other
-//! latencies are drawn or steps are left out.
+//! For example, a bug may need a power-off between two commits. A power-off that is bound to a time
+//! triggers the bug only by chance. A power-off that is bound to the first commit still triggers
+//! the bug when other latencies are drawn or steps are left out.
 
 use std::collections::BTreeMap;
 
