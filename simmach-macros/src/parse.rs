@@ -339,7 +339,9 @@ fn direction(input: ParseStream<'_>, from: &LitStr) -> Result<(Direction, TokenS
         let ahead = input.fork();
         ahead.parse::<Token![<-]>()?;
         let to = ahead.parse::<LitStr>().map_or("\"zone\"".to_owned(), |to| quoted_name(&to));
-        return Err(input.error(format!("a link points to the right: write `{to} -> {name}`")));
+        return Err(input.error(format!(
+            "the arrow of a link must point to the right: write `{to} -> {name}`"
+        )));
     }
     Err(input.error(format!("expected `<->`, or `->` for one direction, after zone {name}")))
 }

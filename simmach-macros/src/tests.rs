@@ -175,7 +175,7 @@ fn fragments_in_the_function_are_transparent() {
 fn fragments_with_errors_are_reported() {
     for (grouped, expected) in [
         ("seeds = g{0}", "`seeds` must be at least 1"),
-        ("seeds = g{0..5}", "`seeds` is the number of seeds"),
+        ("seeds = g{0..5}", "`seeds` must be a number, not a range"),
         (
             "time_limit = g{\"5 parsecs\"}",
             "invalid value \"5 parsecs\" for `time_limit`: expected a time",

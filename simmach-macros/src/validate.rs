@@ -103,7 +103,10 @@ impl Test {
         let mut seen = BTreeSet::new();
         for ParsedArgument { argument, name, value } in parsed {
             if !seen.insert(argument) {
-                errors.at(name.span(), format!("duplicate argument `{argument}`"));
+                errors.at(
+                    name.span(),
+                    format!("duplicate argument `{argument}`; remove one of the two"),
+                );
                 continue;
             }
             if let Err(error) = self.argument(argument, value, errors) {
@@ -217,7 +220,10 @@ impl Test {
             } else if path.is_ident("should_panic") {
                 should_panic(attr).map(|expected| self.should_panic = Some(expected))
             } else if path.segments.last().is_some_and(|last| last.ident == "sim_test") {
-                Err(Error::new_spanned(path, "duplicate attribute `#[sim_test]`"))
+                Err(Error::new_spanned(
+                    path,
+                    "duplicate attribute `#[sim_test]`; remove one of the two",
+                ))
             } else if path.segments.last().is_some_and(|last| last.ident == "test") {
                 Err(Error::new_spanned(
                     path,

@@ -76,7 +76,7 @@ pub(super) fn check_signature(sig: &Signature, errors: &mut Errors) -> bool {
                 Type::Reference(_) => {
                     found.push(Error::new_spanned(
                         &sim.ty,
-                        "take `sim: Sim` by value; it is `Copy`",
+                        "the argument must be `sim: Sim`, not a reference; `Sim` is `Copy`",
                     ));
                 }
                 Type::ImplTrait(_) => {

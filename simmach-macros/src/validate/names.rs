@@ -49,7 +49,9 @@ impl Test {
         if alone && !homes.contains(&client_zone) {
             errors.at(
                 client.span(),
-                format!("no link leaves zone {client_zone:?}, so the test's body, which runs there, reaches no machine; add a link"),
+                format!(
+                    "the test's body runs in zone {client_zone:?}, from which no link leads to another zone; add a link"
+                ),
             );
         }
     }
@@ -68,7 +70,9 @@ pub(crate) fn expand_name(name: &str) -> std::result::Result<Vec<String>, String
         let range = &rest[open + 1..close];
         let (first, past) = bounds(range)?;
         if (past - first).saturating_mul(names.len() as u64) > MAX_MACHINES {
-            return Err(format!("the ranges expand to more than {MAX_MACHINES} machines"));
+            return Err(format!(
+                "the ranges expand to more than {MAX_MACHINES} machines; use smaller ranges"
+            ));
         }
         let before = &rest[..open];
         names = names
@@ -93,7 +97,7 @@ fn bounds(range: &str) -> std::result::Result<(u64, u64), String> {
     let past = last.checked_add(inclusive).ok_or_else(malformed)?;
     if first >= past {
         let rule = match first == past && inclusive == 0 {
-            true => "`..` excludes its end, `..=` includes it",
+            true => "`..` excludes the end; write `..=` to include it",
             false => "its start must not be greater than its end",
         };
         return Err(format!("the range {{{range}}} is empty; {rule}"));
@@ -180,7 +184,11 @@ pub(super) fn check_links(links: &[Link], errors: &mut Errors) {
         let (from, to) = (link.from.value(), link.to.value());
         for (end, name) in [(&link.from, &from), (&link.to, &to)] {
             if name.trim().is_empty() {
-                errors.at(end.span(), "the name of a zone is empty; the zone of a machine is the part of its name after the first dot");
+                errors.at(
+                    end.span(),
+                    "the name of a zone is empty; write the part of a machine's name after the \
+                     first dot",
+                );
             }
         }
         let there = seen.insert((from.clone(), to.clone()));

@@ -13,7 +13,7 @@ pub(super) fn check_seeds(value: &Expr) -> Result<()> {
     if let Expr::Range(range) = unwrap_groups(value) {
         return Err(Error::new_spanned(
             range,
-            "`seeds` is the number of seeds; `seeds = 100, base_seed = 5` runs the seeds 5 to 104",
+            "`seeds` must be a number, not a range; write `seeds = 100, base_seed = 5` to run the seeds 5 to 104",
         ));
     }
     match number(value, "`seeds`")? {
