@@ -102,9 +102,9 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
                     machine.is_some_and(|machine| !machine::services_of(machine).is_empty());
                 serves && (may || machine != body)
             });
-            (1, "it needs a machine with services that it may take down")
+            (1, "the plan needs a machine that has services and that the plan may take down")
         }
-        Needs::TwoSides => (2, "it needs at least two machines that it may separate"),
+        Needs::TwoSides => (2, "the plan needs at least two machines that it may separate"),
     };
     if there.len() >= least {
         return;
@@ -124,13 +124,13 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
              machines"
         ),
         (Some(_), Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, `{body}`, is never hit; name others with `machines`"
+            "the machine of the test's body, `{body}`, is never hit; name more machines with `machines`"
         ),
         (Some(_), Needs::Victim { body: true } | Needs::TwoSides) => {
             "name more machines with `machines`".to_owned()
         }
     };
-    sim::record_idle(Idle::TooFew(format!("{what}, but {there}; {cure}")));
+    sim::record_idle(Idle::TooFew(format!("{what}, but {there}: {cure}")));
 }
 
 /// Draws one of the running machines that satisfy `may`, from the strike's field `field`. Returns `None` if none of them is

@@ -70,10 +70,14 @@ pub enum ControlError {
     #[error("`{0}` is already running")]
     AlreadyRunning(String),
     /// The disk cannot be wiped while a service runs on the machine.
-    #[error("cannot wipe the disk of `{0}`: a service is running there; stop it first")]
+    #[error(
+        "cannot wipe the disk of `{0}`: a service is running on this machine; stop the service first"
+    )]
     InUse(String),
     /// The disk cannot be wiped while a client of [`Sim::run_on`] runs on the machine.
-    #[error("cannot wipe the disk of `{0}`: a client of `run_on` is running there; stop it first")]
+    #[error(
+        "cannot wipe the disk of `{0}`: a client of `Sim::run_on` is running on this machine; stop the client first"
+    )]
     ClientRuns(String),
     /// The machine of the test's body cannot be stopped, powered off or wiped.
     #[error(
@@ -260,7 +264,7 @@ fn repair_everything() {
     changed |= machine::end_stopping();
     changed |= machine::start_remaining();
     if changed {
-        let text = || "cluster settled: all faults healed, all services started".to_owned();
+        let text = || "cluster settled: all faults repaired, all services started".to_owned();
         log::write_line(Level::Fault, Scope::HARNESS.machine, text);
     }
 }

@@ -100,7 +100,8 @@ impl Spec {
             let alone = machines.iter().all(|name| name == client || names::zone(name) != zone);
             mistakes.require(linked || !alone || zones.len() == 1, || {
                 format!(
-                    "no link leaves the zone `{zone}`, so `{client}`, the machine of the test's body, reaches no machine: add a link; zones with machines: {}",
+                    "the test's body runs on `{client}` in the zone `{zone}`, from which no link leads to another \
+                     zone: add a link; zones with machines: {}",
                     known()
                 )
             });
@@ -114,8 +115,8 @@ impl Spec {
             mistakes.extend(selector.mistakes("on_exit", machines));
             mistakes.require(*on_exit != OnExit::Restart(Duration::ZERO), || {
                 format!(
-                    "on_exit of `{selector}`: the restart delay must not be zero, or a service that fails at once would restart \
-                     forever without time passing"
+                    "on_exit of `{selector}`: the restart delay must be greater than zero; otherwise, a service \
+                     that fails at once restarts forever at the same virtual time"
                 )
             });
         }

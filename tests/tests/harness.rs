@@ -60,7 +60,7 @@ fn failing_test_prints_seed_reason_and_command() {
         assert_has(
             ran,
             &[
-                "zoo::fails_from_30 failed with seed 30 (30 seeds passed before it)",
+                "zoo::fails_from_30 failed with seed 30 (30 seeds passed before this seed)",
                 "seed 30 is too much",
                 "panic at ",
                 "fixture/zoo.rs:",
@@ -124,8 +124,14 @@ fn seeds_by_range_shard_and_random() {
     let run = |variable, value| Door::Main.run("fails_from_30", &[(variable, value)]);
     assert_has(&run("SIMMACH_SEEDS", "25"), &[": 25 seeds passed"]);
     assert_has(&run("SIMMACH_SEEDS", "10..20"), &[": 10 seeds passed (seeds 10..=19)"]);
-    assert_has(&run("SIMMACH_SEEDS", "28..40"), &["failed with seed 30 (2 seeds passed before it"]);
-    assert_has(&run("SIMMACH_SHARD", "2/4"), &["failed with seed 33 (8 seeds passed before it"]);
+    assert_has(
+        &run("SIMMACH_SEEDS", "28..40"),
+        &["failed with seed 30 (2 seeds passed before this seed"],
+    );
+    assert_has(
+        &run("SIMMACH_SHARD", "2/4"),
+        &["failed with seed 33 (8 seeds passed before this seed"],
+    );
     // The report prints the random range in the form that SIMMACH_SEEDS takes, so that it can be run again.
     let random = Door::Main.run("passes", &[("SIMMACH_SEEDS", "random")]);
     let (_, range) =
@@ -133,7 +139,7 @@ fn seeds_by_range_shard_and_random() {
     let (range, _) = range.split_once(')').expect("it ends");
     assert_has(&Door::Main.run("passes", &[("SIMMACH_SEEDS", range)]), &[": 50 seeds passed"]);
     let budget = Door::Main.run("passes", &[("SIMMACH_BUDGET", "200ms")]);
-    assert_has(&budget, &[" passed (as many as fit into 200.0 ms of real time)"]);
+    assert_has(&budget, &[" passed (as many seeds as fit into 200.0 ms of real time)"]);
 }
 
 #[test]
@@ -155,7 +161,7 @@ fn keep_going_groups_failures() {
 #[test]
 fn aborting_run_is_named() {
     through_both("aborts_at_5", &[], |ran| {
-        let parts = ["failed with seed 5 (5 seeds passed", "aborted its process (SIGABRT)"];
+        let parts = ["failed with seed 5 (5 seeds passed", "aborted its OS process (SIGABRT)"];
         assert_has(ran, &parts);
         assert_has(ran, &["Output:\n    the last words of seed 5"]);
     });
@@ -190,7 +196,7 @@ fn hanging_run_is_ended_and_named() {
     let env = [("SIMMACH_HANG", "500ms"), ("SIMMACH_JOBS", "1")];
     through_both("loops_at_2", &env, |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["failed with seed 2", "no other test is run"]);
+        assert_has(ran, &["failed with seed 2", "the remaining tests are not run"]);
         assert_has_not(ran, &["NOT REPRODUCIBLE"]);
     });
     // It is run again in a fresh process first, too.
@@ -207,11 +213,14 @@ fn expected_failure_passes() {
         assert_has(ran, &["zoo::expected_boom: failed with seed 7 as expected: a boom"]);
     });
     for (name, says) in [
-        ("expected_but_passes", "none of 20 seeds failed, but `#[should_panic]` requires it"),
+        (
+            "expected_but_passes",
+            "none of 20 seeds failed, but `#[should_panic]` requires such a failure",
+        ),
         ("expected_but_other", "none of 20 seeds failed with \"boom\""),
         // Neither an invalid spec nor a dead process counts as a panic.
         ("expected_but_broken", "could not be run"),
-        ("expected_but_aborts", "aborted its process"),
+        ("expected_but_aborts", "aborted its OS process"),
     ] {
         through_both(name, &[], |ran| {
             assert_eq!(ran.code, Some(101), "{name}: {}", ran.text);
@@ -246,7 +255,7 @@ fn bad_input_is_reported_with_a_remedy() {
     });
     through_both("no_seeds", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        assert_has(ran, &["`seeds = 0` runs nothing"]);
+        assert_has(ran, &["`seeds` is 0, so no seed would be run"]);
     });
     through_both("link_to_nowhere", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
@@ -258,7 +267,10 @@ fn bad_input_is_reported_with_a_remedy() {
     ] {
         through_both(name, &[], |ran| {
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_has(ran, &["none of 100 seeds failed, but `#[should_panic]` requires it", said]);
+            assert_has(
+                ran,
+                &["none of 100 seeds failed, but `#[should_panic]` requires such a failure", said],
+            );
         });
     }
     through_both("plan_upside_down", &[], |ran| {
@@ -270,7 +282,7 @@ fn bad_input_is_reported_with_a_remedy() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
             ran,
-            &["could not be run", "the link from `a` to `a`: `uniform` has a range 2s..1s"],
+            &["could not be run", "the link from `a` to `a`: `uniform`: the range 2s..1s is empty"],
         );
     });
 }
@@ -278,7 +290,7 @@ fn bad_input_is_reported_with_a_remedy() {
 #[test]
 fn failure_that_does_not_repeat_is_not_reproducible() {
     through_both("leaks_state", &[], |ran| {
-        assert_has(ran, &["NOT REPRODUCIBLE: in a fresh process, the same seed passed"]);
+        assert_has(ran, &["NOT REPRODUCIBLE: in a fresh OS process, the same seed passed"]);
     });
 }
 
@@ -387,7 +399,7 @@ fn plan_that_does_nothing_is_warned_about() {
         assert_has(ran, &["warning: plan GracefulMonkey had no effect in any seed: 5 runs ended,"]);
         assert_has(
             ran,
-            &["before the first strike was due (at 60.0 s or later", "shorter `every`"],
+            &["before the plan's first fault was due (at 60.0 s or later)", "shorter `every`"],
         );
     });
     // The second of these plans can hit both machines, and does something.
@@ -396,8 +408,8 @@ fn plan_that_does_nothing_is_warned_about() {
         assert_has(
             ran,
             &[
-                "warning: plan Partitions had no effect in any seed: it needs at least two machines",
-                "only `a` qualifies; the machine of the test's body, `client`, is excluded unless it is named",
+                "warning: plan Partitions had no effect in any seed: the plan needs at least two machines",
+                "only `a` qualifies: the machine of the test's body, `client`, is excluded unless it is named",
             ],
         );
         assert_eq!(ran.text.matches("warning: plan").count(), 1, "{}", ran.text);
@@ -405,7 +417,7 @@ fn plan_that_does_nothing_is_warned_about() {
     through_both("plan_with_little_effect", &[], |ran| {
         assert_eq!(ran.code, Some(0), "{}", ran.text);
         let text = "warning: plan PowerOffs had an effect in only ";
-        assert_has(ran, &[text, " of 200 seeds: ", "such a run took 10.0 s on average"]);
+        assert_has(ran, &[text, " of 200 seeds: ", "these runs took 10.0 s on average"]);
     });
 }
 
@@ -445,8 +457,11 @@ fn process_limits_are_named() {
             for (limit, said) in [
                 (
                     "-v 25165824",
-                    &["a store of 4 GiB", "`ulimit -v` limits this process to 24 GiB", "map_size"]
-                        [..],
+                    &[
+                        "a store of 4 GiB",
+                        "`ulimit -v` limits this OS process to 24 GiB",
+                        "map_size",
+                    ][..],
                 ),
                 ("-n 48", &["too many open files", "limit of 48 with `ulimit -n`"][..]),
             ] {

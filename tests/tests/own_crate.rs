@@ -169,10 +169,10 @@ fn readme_code_and_output_are_right() {
     package.write("tests/visits.rs", &format!("{head}{FIXED}{tail}"));
     let fixed = package.shell(&format!("{command} --nocapture"));
     assert_eq!(fixed.0, Some(0), "{}", fixed.1);
-    assert_has(&fixed.1, &["passes now: the token's run (seed 0) no longer fails; "]);
+    assert_has(&fixed.1, &["passes now: the run of the token (seed 0) no longer fails; "]);
     let green = package.shell("cargo test --test visits -- --nocapture");
     assert_eq!(green.0, Some(0), "{}", green.1);
-    assert_has(&green.1, &["1 regression tried first", "100 seeds passed"]);
+    assert_has(&green.1, &["1 regression run before the seeds", "100 seeds passed"]);
     package.write("tests/visits.rs", &wrong);
     let red = package.shell(command);
     assert_eq!(red.0, Some(101), "{}", red.1);

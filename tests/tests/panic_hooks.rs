@@ -127,7 +127,7 @@ fn assert_reported(text: &str, test: &str) {
         "\n  boom\n",
         "panic at tests/tests/panic_hooks.rs:",
         "on server.zone",
-        "Reproduced in a fresh process.",
+        "Reproduced in a fresh OS process.",
     ] {
         assert!(text.contains(part), "no {part:?} in:\n{text}");
     }

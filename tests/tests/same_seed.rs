@@ -110,7 +110,7 @@ fn sweep(jobs: &str, seeds: &str) -> (String, String) {
     let (_, line) = text.split_once("zoo::the_inventory_under_all: ").expect("it says so");
     let (passed, rest) = line.split_once(" passed").expect("it passed");
     let (_, hash) =
-        rest.split_once("; each seed run twice, trace hash ").expect("each was run twice");
+        rest.split_once("; every seed was run twice; trace hash ").expect("each was run twice");
     (passed.to_owned(), hash.split(',').next().unwrap_or_default().to_owned())
 }
 

@@ -210,7 +210,7 @@ fn shrinks_to_one_run(name: &str) {
         for part in [
             "\n  order [0, 1, 2, 3, 4, 5]\n",
             "Shrunk to the test's body alone ",
-            "Reproduced in a fresh process.",
+            "Reproduced in a fresh OS process.",
         ] {
             assert!(ran.text.contains(part), "{jobs} jobs: no {part:?} in:\n{}", ran.text);
         }

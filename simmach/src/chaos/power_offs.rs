@@ -83,7 +83,7 @@ impl Plan for PowerOffs {
             while let Some(strike) = strikes.next().await {
                 let victim = victim_of(sim, self.machines.as_ref(), strike, 1, may);
                 if let Some((machine, _)) = victim {
-                    strike.strikes(Some(machine), || "loses power; restored later".to_owned());
+                    strike.strikes(Some(machine), || "loses power; power returns later".to_owned());
                     strike.take_power(machine);
                     sleep(strike.duration(2, downtime)).await;
                     strike.restore();

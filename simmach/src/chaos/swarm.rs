@@ -132,8 +132,7 @@ impl Plan for Swarm {
         let mut mistakes = super::mistakes(&[], self.machines.as_ref(), machines);
         if self.at_once == Some(0) {
             mistakes.push(
-                "`at_once`: with 0 machines at a time the plan can never strike: give at least 1"
-                    .to_owned(),
+                "`at_once` must be at least 1: with 0, the plan never injects a fault".to_owned(),
             );
         }
         mistakes

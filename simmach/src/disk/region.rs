@@ -91,6 +91,7 @@ impl Region {
 /// The host has no memory for it.
 fn break_run(error: Errno) {
     engine::break_run(format!(
-        "the memory of a file that the program has mapped cannot be used: {error}. Free some memory, or make the file smaller"
+        "memory for a file that the program has mapped cannot be allocated: {error}. Free some memory, or make the \
+         file smaller"
     ));
 }

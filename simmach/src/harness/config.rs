@@ -136,7 +136,7 @@ pub(crate) enum ConfigError {
     #[error("{0} and {1} cannot be used together: unset one of them")]
     Exclusive(&'static str, &'static str),
     /// A variable that requires a single run.
-    #[error("{0} requires a single run: set {1} or {2} too")]
+    #[error("{0} requires a single run: set {1} or {2}, too")]
     RequiresOneRun(&'static str, &'static str, &'static str),
     /// An invalid log filter.
     #[error(transparent)]
@@ -247,7 +247,7 @@ impl Config {
             self.jobs = jobs;
             self.in_process = jobs == 1;
         }
-        let expected = "`i/n`, the i-th of n shares of the seeds, with 1 <= i <= n";
+        let expected = "`i/n` with 1 <= i <= n: part i of the seeds, divided into n parts";
         self.shard = variable(vars, SHARD, expected, parse_shard)?.or(self.shard);
         let expected = "a real time for each test, such as `30s`, `5m` or `1h30m`";
         self.budget = variable(vars, BUDGET, expected, parse_duration)?.or(self.budget);
@@ -258,18 +258,17 @@ impl Config {
         self.check = variable(vars, CHECK, expected, parse_switch)?.or(self.check);
         let expected = "a number of runs such as `2000`, a real time such as `10s`, or `off`";
         self.shrink = variable(vars, SHRINK, expected, parse_shrink)?.unwrap_or(self.shrink);
-        let expected =
-            "kinds of failures, separated by commas, such as `panic` or the key of `Sim::fail`";
+        let expected = "kinds of failures, separated by commas, such as `panic` or the key given to `Sim::fail`";
         if let Some(kinds) = variable(vars, IGNORE, expected, parse_kinds)? {
             self.ignore = kinds;
         }
-        let expected = "a token, or `@` followed by a file name";
+        let expected = "a token, or `@` followed by the path of a file";
         self.replay =
             variable(vars, REPLAY, expected, |text| Some(text.to_owned()))?.or(self.replay.take());
         let expected = "`off`, `read` or `write`";
         self.regressions =
             variable(vars, REGRESSIONS, expected, parse_regressions)?.unwrap_or(self.regressions);
-        let expected = "a file name, or a folder";
+        let expected = "the path of a file or of a folder";
         self.pcap = variable(vars, PCAP, expected, parse_path)?.or(self.pcap.take());
         let expected = "a folder";
         self.folder = variable(vars, DIR, expected, parse_path)?.or(self.folder.take());

@@ -40,7 +40,8 @@ pub(crate) enum TestResult {
 pub(crate) enum EvaluationError {
     /// The attribute's arguments are expressions, and one of them panicked.
     #[error(
-        "evaluating `seeds` or `base_seed` of the attribute panicked; the panic's message is in the test's output"
+        "the expression for `seeds` or `base_seed` in the attribute panicked; the message of the panic is in the \
+         output of the test"
     )]
     Settings,
     #[error(transparent)]
@@ -107,7 +108,7 @@ fn seed_source(config: &Config, seeds: &Seeds) -> Option<String> {
         parts.push(format!("shard {shard}"));
     }
     if let Some(budget) = config.budget {
-        parts.push(format!("as many as fit into {} of real time", span(budget.as_nanos())));
+        parts.push(format!("as many seeds as fit into {} of real time", span(budget.as_nanos())));
     }
     (!parts.is_empty()).then(|| parts.join(", "))
 }

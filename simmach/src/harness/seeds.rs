@@ -15,7 +15,7 @@ use crate::spec::Settings;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum SeedsError {
     /// The attribute requests zero seeds.
-    #[error("`seeds = 0` runs nothing: set the number of seeds to run")]
+    #[error("`seeds` is 0, so no seed would be run: set it to at least 1")]
     Zero,
     /// The last seed would exceed the largest possible seed.
     #[error(

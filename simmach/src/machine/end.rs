@@ -173,8 +173,8 @@ fn warn_of_signals(process: ProcessId) {
     }
     log::write_line(Level::Warn, machine, || {
         format!(
-            "{name} was killed at the end of its grace period without waiting for `simmach::signal::stopped()`; \
-             `tokio::signal` does not see `Sim::stop`"
+            "{name} was killed at the end of its grace period, because it did not wait for \
+             `simmach::signal::stopped()`; `tokio::signal` does not see `Sim::stop`"
         )
     });
 }

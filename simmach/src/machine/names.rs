@@ -16,14 +16,16 @@ use smallvec::SmallVec;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum NameError {
     /// A part of the name is empty.
-    #[error("`{0}`: a machine or service name has an empty part")]
+    #[error("`{0}`: the name of a machine or service has an empty part")]
     Empty(String),
     /// The name is an address, or resolves to the local machine everywhere.
-    #[error("`{0}` cannot be a machine name: it is an address, or resolves to the local machine")]
+    #[error(
+        "`{0}` cannot be the name of a machine: it is an IP address or a name of the local machine"
+    )]
     Reserved(String),
     /// A character that is not allowed.
     #[error(
-        "`{name}`: `{character}` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`"
+        "`{name}`: `{character}` is not allowed in the name of a machine; use letters, digits, `-`, `_` and `.`"
     )]
     Character {
         /// The name.
@@ -380,22 +382,22 @@ mod tests {
             ("api{1..=2", "`api{1..=2`: invalid range; expected {1..=5} or {0..5}"),
             (
                 "Localhost",
-                "`Localhost` cannot be a machine name: it is an address, or resolves to the local machine",
+                "`Localhost` cannot be the name of a machine: it is an IP address or a name of the local machine",
             ),
             (
                 "10.0.0.1",
-                "`10.0.0.1` cannot be a machine name: it is an address, or resolves to the local machine",
+                "`10.0.0.1` cannot be the name of a machine: it is an IP address or a name of the local machine",
             ),
-            ("", "``: a machine or service name has an empty part"),
-            (".public", "`.public`: a machine or service name has an empty part"),
-            ("a/", "`a/`: a machine or service name has an empty part"),
+            ("", "``: the name of a machine or service has an empty part"),
+            (".public", "`.public`: the name of a machine or service has an empty part"),
+            ("a/", "`a/`: the name of a machine or service has an empty part"),
             (
                 "a b",
-                "`a b`: ` ` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`",
+                "`a b`: ` ` is not allowed in the name of a machine; use letters, digits, `-`, `_` and `.`",
             ),
             (
                 "a/b/c",
-                "`a/b/c`: `/` is not allowed in a machine name; allowed: letters, digits, `-`, `_` and `.`",
+                "`a/b/c`: `/` is not allowed in the name of a machine; use letters, digits, `-`, `_` and `.`",
             ),
             (
                 "n{0..=99999999}",

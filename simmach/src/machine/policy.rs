@@ -68,7 +68,7 @@ pub(super) const TIMER_INFO: TimerInfo = TimerInfo {
     prevents_stall: || with(|machines| machines.restart_by(|_| true).is_some()).unwrap_or(false),
     describe: |timer| {
         let restarts = |machines: &mut Machines| machines.restart_by(|restart| restart == timer);
-        with(restarts).flatten().map(|id| format!("{} is restarted", name_of(id)))
+        with(restarts).flatten().map(|id| format!("{} restarts", name_of(id)))
     },
 };
 

@@ -128,7 +128,7 @@ impl RunReport<'_> {
                 let _ = writeln!(text, "{} (seed {seed})\n", style.paint(Ink::Alarm, head));
                 write_paragraph(&mut text, "  ", why);
                 text.push_str(
-                    "  The run says nothing about the program under test: it neither passed nor failed.\n\n",
+                    "  The run neither passed nor failed, so it says nothing about the program under test.\n\n",
                 );
             }
             Verdict::Passed => {
@@ -151,7 +151,7 @@ impl RunReport<'_> {
     fn write_passed(&self, text: &mut String) {
         let mut notes: Vec<String> = self.seed_source.iter().cloned().collect();
         if self.passed > 0 {
-            notes.insert(0, format!("{} passed before it", count(self.passed, "seed")));
+            notes.insert(0, format!("{} passed before this seed", count(self.passed, "seed")));
         }
         let _ = match notes.is_empty() {
             true => writeln!(text, "\n"),
@@ -312,16 +312,17 @@ fn write_rerun(text: &mut String, style: Style, rerun: &Rerun) {
     let note = match rerun {
         Rerun::NotTried | Rerun::Same => return,
         Rerun::Broken(why) => format!(
-            "In a fresh process, the same seed could not be run, so it is not known whether the failure repeats:\n{why}"
+            "In a fresh OS process, the same seed could not be run, so simmach does not know whether the failure \
+             repeats:\n{why}"
         ),
         Rerun::OtherTrace => "\
-In a fresh process, the same seed failed in the same way, but the trace differs: the test is not deterministic."
+In a fresh OS process, the same seed failed in the same way, but the trace differs: the test is not deterministic."
             .to_owned(),
         Rerun::Passed => format!(
-            "NOT REPRODUCIBLE: in a fresh process, the same seed passed. {NO_EVIDENCE}"
+            "NOT REPRODUCIBLE: in a fresh OS process, the same seed passed. {NO_EVIDENCE}"
         ),
         Rerun::Other(other) => format!(
-            "NOT REPRODUCIBLE: in a fresh process, the same seed ended differently:\n{other}\n{NO_EVIDENCE}"
+            "NOT REPRODUCIBLE: in a fresh OS process, the same seed ended differently:\n{other}\n{NO_EVIDENCE}"
         ),
     };
     for line in note.lines() {
@@ -340,15 +341,18 @@ const ADVICE: [(&[&str], [&str; 2]); 2] = [
             "a global default trace dispatcher has already been set",
         ],
         [
-            "Records of `log` and `tracing` go to simmach's logger, which cannot be replaced during a run. Use `try_init` and",
-            "ignore its error, or install your logger in `main`, outside the services. `RUST_LOG` filters both.",
+            "Records of `log` and `tracing` go to simmach's logger, which cannot be replaced during a run. Call \
+             `try_init` and",
+            "ignore its error, or install your logger in `main`, outside the services. `RUST_LOG` filters the records.",
         ],
     ),
     (
         &["there is no reactor running", "must be called from the context of a Tokio 1.x runtime"],
         [
-            "The code ran without a tokio runtime. Native processes have none: remove `runtime = native` or `Topology::native`.",
-            "Plans have none, since they do not run on a machine: use `sim.run_on(machine, …)` there.",
+            "This code needs a tokio runtime. Native processes have no tokio runtime: remove `runtime = native` or \
+             `Topology::native`.",
+            "Plans have no tokio runtime either, since they do not run on a machine: call `sim.run_on(machine, …)` \
+             in the plan.",
         ],
     ),
 ];
@@ -373,7 +377,7 @@ fn write_blocked(text: &mut String, waiting: &[String]) {
         let _ = writeln!(text, "    {line}");
     }
     if let Some(more) = waiting.len().checked_sub(MAX_BLOCKED).filter(|more| *more > 0) {
-        let _ = writeln!(text, "    … and {more} more");
+        let _ = writeln!(text, "    … and {}", count(more as u64, "more task"));
     }
     text.push('\n');
 }

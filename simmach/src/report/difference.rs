@@ -48,8 +48,8 @@ impl RunContext {
     fn label(self) -> &'static str {
         match self {
             Self::Sweep => "first run, among other seeds",
-            Self::Fresh => "in a fresh process",
-            Self::AfterOthers => "in another process, after other seeds",
+            Self::Fresh => "in a fresh OS process",
+            Self::AfterOthers => "in another OS process, after other seeds",
             Self::First => "the first time",
             Self::Second => "the second time",
         }
@@ -70,9 +70,9 @@ impl DifferingRuns<'_> {
             write_paragraph(&mut text, "    ", unmet);
         }
         text.push_str(match self.is_calm {
-            true => "  Until this is fixed, failures of this test may not shrink.\n\n",
+            true => "  Until this is fixed, simmach may be unable to shrink failures of this test.\n\n",
             false => {
-                "  Until this is fixed, a seed of this test may fail once and pass the next time.\n\n"
+                "  Until this is fixed, a seed of this test may fail in one run and pass in the next.\n\n"
             }
         });
         let _ = writeln!(text, "  Run it again:\n    {}", style.paint(Ink::Bold, self.command));
@@ -114,14 +114,18 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
     let nth = thousands(same as u64 + 1);
     match (first.get(same), second.get(same)) {
         (None, None) if same == MAX_KEPT_EVENTS => {
-            let head =
-                format!("The first {} are equal, a later one is not:", count(same as u64, "event"));
+            let head = format!(
+                "The first {} are equal, but a later event differs:",
+                count(same as u64, "event")
+            );
             versions(head, [describe_end(one.0), describe_end(two.0)]);
         }
         (None, None) => {
             let ends = [describe_end(one.0), describe_end(two.0)];
             let head = match ends[0] == ends[1] {
-                true => "The runs did not differ when repeated for this report; both ended:",
+                true => {
+                    "When the two runs were repeated for this report, they did not differ. They ended:"
+                }
                 false => "All events are equal, but the runs ended differently:",
             };
             versions(head.to_owned(), ends);
@@ -133,7 +137,7 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
                     let (_, [a, b]) = event.event.words();
                     let _ = write!(
                         line,
-                        " (words of the event {a:x} and {b:x}, task {:x}, trace hash {:x})",
+                        " (data of the event: {a:x}, {b:x}; task {:x}; trace hash {:x})",
                         event.task, event.hash
                     );
                 }
@@ -176,7 +180,7 @@ impl Names for Outcome {
 
 fn describe_event(outcome: &Outcome, event: Option<&TraceEvent>) -> String {
     let Some(event) = event else {
-        return format!("none: the run ended here, {}", describe_end(outcome));
+        return format!("no event: the run had ended: {}", describe_end(outcome));
     };
     let what = describe(&event.event, event.task, outcome);
     let by = match (&event.event, name_of_task(outcome, event.task)) {

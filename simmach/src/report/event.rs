@@ -58,7 +58,7 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
             format!("the processes of {} are paused", names.machine(*machine))
         }
         Event::MachineResumed { machine } => {
-            format!("the processes of {} go on after a pause", names.machine(*machine))
+            format!("the processes of {} continue after a pause", names.machine(*machine))
         }
         Event::PowerRestored { machine } => {
             format!("{} gets power back", names.machine(*machine))

@@ -24,31 +24,32 @@ pub(crate) enum MismatchCause {
 }
 
 const STATE: &str = "\
-State that outlives a run. In fresh processes, this seed always produces the same run; in a process that has executed other
-runs before, it produces a different one. Look for a `static` counter, a `OnceLock` or `LazyLock` that a run initializes, or a `thread_local!` of another
-thread, in your code or in a crate. An unbiased `tokio::select!`, `futures::select!` and `tokio_stream::StreamMap` draw
-from such a counter; `simmach::select!` does not.";
+State that outlives a run. In a fresh OS process, this seed always produces the same run. In an OS process that has executed
+other runs before, the seed produces a different run. Look in your code and in crates for a `static` counter, for a
+`OnceLock` or `LazyLock` that a run initializes, or for a `thread_local!` of another thread. An unbiased `tokio::select!`,
+`futures::select!` and `tokio_stream::StreamMap` use such a counter; `simmach::select!` does not.";
 const MAPS: &str = "\
-State that outlives a run, and the order of std's `HashMap`s. Before the runs differ, one of them has created more maps
-than the other, for example while it initialized a `static` (a static `Regex` keeps caches per thread). Maps created later
-in the same poll get other keys and so another order. Where the order matters, use a `BTreeMap`, sort, or give the map a
-hasher with fixed keys.";
+State that outlives a run, and the order of std's `HashMap`s. Before the first difference, one run created more maps than the
+other run, for example to initialize a `static` (a static `Regex` keeps caches for each thread). Maps that the same poll
+created afterwards got different hash keys, and therefore a different order. Where the order matters, use a `BTreeMap`, sort
+the entries, or give the map a hasher with fixed keys.";
 const ADDRESSES: &str = "\
-Memory addresses. In processes that are loaded at the same addresses, this seed always produces the same run; at different
-addresses, which ASLR chooses, it does not. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and
+Memory addresses. In OS processes that are loaded at the same addresses, this seed always produces the same run. At different
+addresses, which ASLR chooses, the seed produces different runs. Look for an address that is printed, hashed or compared (`{:p}`, `as usize`), and
 for maps with the default hasher of `ahash`, `foldhash` or `hashbrown`, whose keys come from addresses. std's `HashMap` and
 `BTreeMap` do not depend on addresses.";
 const THREAD: &str = "\
-A real thread. The run started one under `allow_threads`: what it does, and when, does not depend on the seed.";
+A real thread, which the run started under `allow_threads`. What this thread does, and when, does not depend on the seed.";
 const OUTSIDE: &str = "\
-An input from outside the run that differs every time, in fresh processes too. Look for a real clock that is read by a
+An input from outside the run that differs every time, even in fresh OS processes. Look for a real clock that is read by a
 processor instruction (`rdtsc`, the crate `quanta`) or from a file (`/proc/uptime`), for other files such as
-`/dev/urandom` and `/proc/self`, for the process ID (`std::process::id`), for system calls that bypass the C library,
+`/dev/urandom` and `/proc/self`, for the ID of the OS process (`std::process::id`), for system calls that bypass the C library,
 and for libraries with their own random number generators (AWS-LC, OpenSSL, SQLite).";
 
 const RARE: &str = "\
-Not known: the difference did not occur again, neither in fresh processes nor after a run of a different seed. Possible causes
-are state that builds up over many runs, or an input from outside: a real clock, a file, the process ID.";
+Not known: the difference did not occur again, neither in fresh OS processes nor after a run of a different seed. Possible
+causes are state that builds up over many runs, or an input from outside, such as a real clock, a file, or the ID of the OS
+process.";
 
 impl MismatchCause {
     /// The explanation, as one paragraph.

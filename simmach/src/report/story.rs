@@ -37,26 +37,27 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let Shrinking { before, after, runs, cut_short, needs_plans, repeats } = *shrinking;
     let (runs, why) = (count(runs, "run"), cut_short.map(|why| format!("; {why}")));
     let (small, large) = (size(after), size(before));
-    let head = match small == large {
-        true => format!("Not shrunk: {small}"),
-        false => format!("Shrunk to {small}"),
+    let (head, tail) = match small == large {
+        true => (
+            format!("Not shrunk: {small}"),
+            format!("; tried {runs}, found no smaller failing run"),
+        ),
+        false => (format!("Shrunk to {small}"), format!(" from {large}; tried {runs}")),
     };
-    let mut text = format!("  {}", style.paint(Ink::Bold, head));
-    let _ = match small == large {
-        true => write!(text, "; {runs} found nothing smaller"),
-        false => write!(text, " from {large} in {runs}"),
-    };
+    let mut text = format!("  {}{tail}", style.paint(Ink::Bold, head));
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     if needs_plans {
         text.push_str(
-            "  The failure needs the plans themselves: repeating only what they did to the cluster does not reproduce it.\n",
+            "  The failure needs the plans: repeating only what they did to the cluster does not reproduce the \
+             failure.\n",
         );
     }
     text.push_str(match repeats {
-        true => "  Reproduced in a fresh process.\n\n",
+        true => "  Reproduced in a fresh OS process.\n\n",
         false => {
-            "  NOT reproduced in a fresh process: the shrunk run took a different path there, so its token may not repeat the \
-             failure.\n  Use the unshrunk seed below; `SIMMACH_CHECK=1` shows whether the test is deterministic.\n\n"
+            "  NOT reproduced in a fresh OS process: the shrunk run took a different path there, so its token may \
+             not repeat the failure.\n  Run the unshrunk seed instead (see below); `SIMMACH_CHECK=1` shows whether \
+             the test is deterministic.\n\n"
         },
     });
     text.push_str(&list(outcome, style));
@@ -104,7 +105,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     }
     let rest = rest(&outcome.deviations);
     if !rest.is_empty() {
-        let _ = writeln!(text, "  Also varied by the seed: {}.", rest.join(", "));
+        let _ = writeln!(text, "  The seed also varied: {}.", rest.join(", "));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -165,7 +166,11 @@ fn repair_of(act: &Deviation, all: &[Deviation]) -> Option<String> {
             && other.at >= act.at
     };
     let repair = all.iter().find(is_repair)?;
-    Some(format!("; {} {} later", repair.text, span((repair.at - act.at).into())))
+    let text = &repair.text;
+    Some(match repair.at - act.at {
+        0 => format!("; {text} immediately afterwards"),
+        nanos => format!("; {text} {} later", span(nanos.into())),
+    })
 }
 
 /// The log lines that belong to a deviation, before line `until`.
@@ -260,8 +265,8 @@ mod tests {
         };
         assert_eq!(
             story(&outcome, &shrinking, Style::PLAIN),
-            "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays in 412 runs.\n\
-             \x20 Reproduced in a fresh process.\n\n\
+            "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays; tried 412 runs.\n\
+             \x20 Reproduced in a fresh OS process.\n\n\
              \x20   1.        1.000 s  step 4\n\
              \x20   2.        1.000 s  the test chooses 5 from 0..7\n\
              \x20   3.        3.000 s  cl: loses power; started 1.0 s later\n\
@@ -269,7 +274,7 @@ mod tests {
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\
              \x20                        … and 2 more lines\n\
-             \x20 Also varied by the seed: 1 latency.\n\n"
+             \x20 The seed also varied: 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "the test's body alone");
     }

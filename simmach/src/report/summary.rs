@@ -129,22 +129,23 @@ impl PlanTotals {
         match other.map(|(reason, _)| reason) {
             Some(Idle::TooFew(words)) => Some(words.clone()),
             Some(Idle::Spared) => Some(
-                "these runs drew none of the faults that the plan mixes, as one run in sixteen does: run more seeds".to_owned(),
+                "the seeds selected none of the plan's kinds of faults, as one seed in sixteen does: run more seeds"
+                    .to_owned(),
             ),
             Some(Idle::AllDown) => Some(
-                "at every strike, all machines that it may take down were down already: select machines that no other plan \
-                 takes down, or let them start again sooner"
+                "whenever a fault was due, all machines that the plan may take down were already down: select \
+                 machines that no other plan takes down, or set a shorter time until they start again"
                     .to_owned(),
             ),
             Some(Idle::OneSide) => Some(
-                "at every strike, all machines happened to be on the same side of the partition: set a shorter `every`, or \
-                 select more machines"
+                "whenever a partition was due, the plan put all machines on the same side: set a shorter `every`, \
+                 or select more machines"
                     .to_owned(),
             ),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(
-                    "{} ended, or called `Sim::settle`, before the first strike was due (at {} or later; such a run took \
-                     {} on average): set a shorter `every`, or make the test longer",
+                    "{} ended, or called `Sim::settle`, before the plan's first fault was due (at {} or later); \
+                     these runs took {} on average: set a shorter `every`, or make the test longer",
                     count(self.not_due, "run"),
                     span(self.earliest.into()),
                     span(self.nanos / u128::from(self.not_due)),
@@ -177,7 +178,7 @@ impl PassReport<'_> {
         if self.twice {
             let _ = write!(
                 text,
-                "; each seed run twice, trace hash {:016x} (compare it with the hash on another computer)",
+                "; every seed was run twice; trace hash {:016x} (on another computer, the hash should be the same)",
                 totals.hash
             );
         }
@@ -247,9 +248,10 @@ mod tests {
         );
         report.twice = true;
         assert!(
-            report
-                .text()
-                .ends_with(" packets lost; each seed run twice, trace hash 0000000000000007 (compare it with the hash on another computer)"),
+            report.text().ends_with(
+                " packets lost; every seed was run twice; trace hash 0000000000000007 (on another \
+                 computer, the hash should be the same)"
+            ),
             "{}",
             report.text()
         );
@@ -307,9 +309,9 @@ mod tests {
         assert_eq!(
             warning(3, &[(996, late(30)), (1, late(12))]).as_deref(),
             Some(
-                "plan PowerOffs had an effect in only 3 of 1,000 seeds: 997 runs ended, or called `Sim::settle`, before \
-                 the first strike was due (at 12.0 s or later; such a run took 2.0 s on average): set a shorter `every`, or \
-                 make the test longer"
+                "plan PowerOffs had an effect in only 3 of 1,000 seeds: 997 runs ended, or called `Sim::settle`, \
+                 before the plan's first fault was due (at 12.0 s or later); these runs took 2.0 s on average: set \
+                 a shorter `every`, or make the test longer"
             )
         );
         for (idle, words) in [
@@ -319,10 +321,10 @@ mod tests {
             (&[(3, few()), (2, late(1))], "there is only `x`"),
             (
                 &[(3, Some(Idle::AllDown)), (2, late(1))],
-                "all machines that it may take down were down already",
+                "all machines that the plan may take down were already down",
             ),
             (&[(2, Some(Idle::AllDown)), (3, late(1))], "3 runs ended, or called"),
-            (&[(4, Some(Idle::OneSide)), (3, late(1))], "on the same side of the partition"),
+            (&[(4, Some(Idle::OneSide)), (3, late(1))], "all machines on the same side"),
             (&[(4, None)], "had no effect in any seed"),
         ] {
             let warning = warning(0, idle).expect(words);

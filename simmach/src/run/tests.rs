@@ -365,7 +365,7 @@ fn invalid_spec_is_broken() {
             .body(async |_| {})
     });
     assert!(
-        said.contains("no link leaves the zone `z`, so `me.z`, the machine of the test's body"),
+        said.contains("the test's body runs on `me.z` in the zone `z`, from which no link leads"),
         "{said}"
     );
     let said = broken(|| {

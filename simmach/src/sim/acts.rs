@@ -251,7 +251,10 @@ fn describe_anchor(anchor: Anchor, offset: u64) -> String {
             format!("packet {nth} from {} to {}, port {port}", name(from), name(to))
         }
     };
-    format!(", {:?} after {what}", Duration::from_nanos(offset))
+    match offset {
+        0 => format!(", immediately after {what}"),
+        nanos => format!(", {:?} after {what}", Duration::from_nanos(nanos)),
+    }
 }
 
 /// Describes an act in words. If the act concerns one machine, the text does not name it.
@@ -266,7 +269,7 @@ pub(crate) fn describe(act: &Act) -> String {
         Act::PowerOff { .. } => "loses power".to_owned(),
         Act::Start { .. } => "started".to_owned(),
         Act::Pause { .. } => "paused".to_owned(),
-        Act::Resume { .. } => "goes on after a pause".to_owned(),
+        Act::Resume { .. } => "continues after a pause".to_owned(),
         Act::Wipe { .. } => "disk wiped".to_owned(),
         Act::Partition { from, to, both_ways: true } => {
             format!("partitioned: {} | {}", names(from), names(to))

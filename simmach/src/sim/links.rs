@@ -368,8 +368,8 @@ fn healed(a: &Selector, b: &Selector, stays: &RemainingPartitions) -> String {
     let by = by.collect::<Vec<_>>().join(" and ");
     match (by.is_empty(), stays.any_path_opens) {
         (true, _) => format!("healed: {ways}"),
-        (false, true) => format!("partly healed: {ways}, still partitioned by {by}"),
-        (false, false) => format!("still partitioned: {ways}, by {by}"),
+        (false, true) => format!("partly healed: {ways}; still partitioned by {by}"),
+        (false, false) => format!("still partitioned by {by}: {ways}"),
     }
 }
 

@@ -19,7 +19,7 @@ const SHORT_WRITE: i32 = 5;
 /// Records that a write failed because a simulated disk is full.
 pub(super) fn record_disk_full(machine: MachineId, store: &str) {
     engine::record_fault(Effect::DiskFull, Some(machine), || {
-        format!("no room for a write in {store:?}")
+        format!("no space for a write to the store {store:?}")
     });
 }
 
@@ -79,15 +79,15 @@ pub(super) fn process_limit(error: &io::Error, maps: Maps) -> Option<String> {
             let (size, sum) = (size as u128, total + size as u128);
             let cause = match limit(Resource::As) {
                 Some(limit) => format!(
-                    "and `ulimit -v` limits this process to {}: raise that limit, or",
+                    "and `ulimit -v` limits this OS process to {}: raise the limit, or",
                     bytes(limit.into())
                 ),
                 None if sum > ADDRESSES / 2 => {
-                    format!("and the address space of a process is {}:", bytes(ADDRESSES))
+                    format!("and the address space of an OS process is {}:", bytes(ADDRESSES))
                 }
                 None => {
-                    "and the machine is out of memory or the process has too many mappings: free some memory, raise \
-                     `vm.max_map_count`, or"
+                    "and the real machine is out of memory, or this OS process has too many mappings: free some memory, \
+                     raise `vm.max_map_count`, or"
                         .to_owned()
                 }
             };
@@ -103,16 +103,17 @@ pub(super) fn process_limit(error: &io::Error, maps: Maps) -> Option<String> {
             let allowed = limit(Resource::Nofile);
             let allowed = allowed.map(|limit| format!(" of {limit}")).unwrap_or_default();
             Some(format!(
-                "too many open files in this process: the run has {} open stores with three files each; raise the \
+                "too many open files in this OS process: the run has {} open stores with three files each; raise the \
                  limit{allowed} with `ulimit -n`, or open fewer stores ({error})",
                 maps.others
             ))
         }
         Errno::NFILE => Some(format!(
-            "too many open files on this machine: close some programs, or raise `fs.file-max` ({error})"
+            "too many open files on the real machine: close some programs, or raise `fs.file-max` ({error})"
         )),
         Errno::FBIG => Some(format!(
-            "a file of a simulated disk exceeds the file size limit of this process: raise it with `ulimit -f` ({error})"
+            "a file of a simulated disk exceeds the file size limit of this OS process: raise it with `ulimit -f` \
+             ({error})"
         )),
         _ => None,
     }
@@ -183,10 +184,10 @@ mod tests {
             (Errno::NOMEM, "the total is 128 TiB", "map_size"),
             (
                 Errno::MFILE,
-                "too many open files in this process: the run has 31 open stores",
+                "too many open files in this OS process: the run has 31 open stores",
                 "ulimit -n",
             ),
-            (Errno::NFILE, "too many open files on this machine", "fs.file-max"),
+            (Errno::NFILE, "too many open files on the real machine", "fs.file-max"),
             (Errno::FBIG, "exceeds the file size limit", "ulimit -f"),
         ] {
             let text = text(errno);

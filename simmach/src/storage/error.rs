@@ -128,10 +128,11 @@ impl fmt::Display for Error {
                 "the store is closed: the service or client that opened it has ended, or the run is over",
             ),
             Self::Foreign => f.write_str(
-                "this handle of the store was opened by another service or client: call `open` in the one that uses it",
+                "this handle of the store was opened by another service or client: call `open` in the service or \
+                 client that uses the store",
             ),
             Self::Nested => {
-                f.write_str("the store is used in the closure of one of its own transactions: use the transaction instead")
+                f.write_str("the closure of a transaction uses the store itself: use the transaction instead")
             }
             Self::Name(why) | Self::Options(why) => f.write_str(why),
             Self::Lmdb(error) => error.fmt(f),

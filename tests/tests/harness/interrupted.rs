@@ -42,7 +42,13 @@ fn interrupt_while_shrinking_reports_the_best_so_far() {
         let ran = running.end();
         fs::remove_file(&runs).expect("it is there");
         assert_eq!(ran.code, Some(130), "{}", ran.text);
-        assert_has(&ran, &["zoo::shrinks_slowly, seed ", ", was being shrunk; smallest so far: "]);
+        assert_has(
+            &ran,
+            &[
+                "zoo::shrinks_slowly, seed ",
+                ": interrupted while shrinking; the smallest failing run so far: ",
+            ],
+        );
         let replayed = door.run("shrinks_slowly", &[("SIMMACH_REPLAY", &token(&ran))]);
         assert_eq!(replayed.code, Some(101), "{}", replayed.text);
         assert_has(&replayed, &["Reproduced exactly.", "failure \"too often\""]);

@@ -64,13 +64,13 @@ fn packets_that_cannot_be_written_are_an_error() {
         let ran = Door::Main.run("talks", &[("SIMMACH_PCAP", &path), (seeds, "1")]);
         assert_not_run(
             &ran,
-            "SIMMACH_PCAP requires a single run: set SIMMACH_SEED or SIMMACH_REPLAY too",
+            "SIMMACH_PCAP requires a single run: set SIMMACH_SEED or SIMMACH_REPLAY, too",
         );
     }
     assert!(fs::metadata(&path).is_err(), "nothing is written");
     let nowhere = format!("{path}/no/such/folder");
     let ran = Door::Main.run("talks", &[("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &nowhere)]);
-    assert_not_run(&ran, "no/such/folder: cannot be written: ");
+    assert_not_run(&ran, "no/such/folder: the file cannot be written: ");
 }
 
 /// The first of two tests gets the file, and the second is not run.
@@ -80,10 +80,7 @@ fn packets_of_two_tests_do_not_share_a_file() {
     let arguments = ["--include-ignored", "zoo::talks"];
     let env = [("SIMMACH_SEED", "1"), ("SIMMACH_PCAP", &*path)];
     let ran = Door::Main.with(&arguments, &env);
-    assert_has(
-        &ran,
-        &["1 passed; 1 failed", "SIMMACH_PCAP names a file, which holds one run, and zoo::talks"],
-    );
+    assert_has(&ran, &["1 passed; 1 failed", "SIMMACH_PCAP names a file, and the test zoo::talks"]);
 }
 
 /// A folder either exists or has `/` at its end. Each test has a file in it, also across processes.

@@ -108,7 +108,7 @@ fn logger_that_is_installed_fails_every_seed_with_advice() {
             through_both(name, &[("SIMMACH_JOBS", jobs)], |ran| {
                 assert_eq!(ran.code, Some(101), "{}", ran.text);
                 let head = format!("zoo::{name} failed with seed 0\n");
-                assert_has(ran, &[&head, error, "Use `try_init` and", "on server.zone"]);
+                assert_has(ran, &[&head, error, "Call `try_init` and", "on server.zone"]);
                 assert_has_not(ran, &["NOT REPRODUCIBLE", "the trace differs"]);
             });
         }
@@ -209,7 +209,7 @@ fn log_arguments_are_computed_in_every_run() {
             let ran = Door::Libtest
                 .with(&["--include-ignored", "--exact", &path], &[("SIMMACH_JOBS", jobs)]);
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_has(&ran, &["a number like another", "Reproduced in a fresh process."]);
+            assert_has(&ran, &["a number like another", "Reproduced in a fresh OS process."]);
             assert_has_not(&ran, &["NOT REPRODUCIBLE", "not deterministic"]);
         }
     }

@@ -23,7 +23,7 @@ fn failure_is_reported_as_a_story() {
             &[
                 "zoo::shrinks failed with seed ",
                 "  Shrunk to 1 fault and 1 step from ",
-                "  Reproduced in a fresh process.\n",
+                "  Reproduced in a fresh OS process.\n",
                 "    1. ",
                 "  step ",
                 "b.zone: loses power\n",
@@ -60,7 +60,7 @@ fn token_has_four_results() {
         assert_has(&same, &["Reproduced exactly.", "b.zone: loses power", "failure \"b is down\""]);
         let fixed = replay("fixed");
         assert_eq!(fixed.code, Some(0), "{}", fixed.text);
-        assert_has(&fixed, &["zoo::shrinks: passes now: the token's run (seed "]);
+        assert_has(&fixed, &["zoo::shrinks: passes now: the run of the token (seed "]);
         let slower = replay("slower");
         assert_eq!(slower.code, Some(101), "{}", slower.text);
         assert_has(&slower, &["Reproduced, but the trace differs between 0.000 s and "]);
@@ -68,7 +68,7 @@ fn token_has_four_results() {
         assert_eq!(other.code, Some(101), "{}", other.text);
         assert_has(
             &other,
-            &["Failed in a different way from the token's run", "failure \"another bug\""],
+            &["Failed in a different way than the run of the token", "failure \"another bug\""],
         );
         for (zoo, why) in [
             ("larger", "machines, links, limits or plans"),
@@ -95,7 +95,7 @@ fn token_skips_other_tests() {
     // A token of another target belongs to no test of this binary.
     let stranger = Door::Libtest.run("shrinks", &[("SIMMACH_REPLAY", &token)]);
     assert_eq!(stranger.code, Some(101), "{}", stranger.text);
-    assert_has(&stranger, &["a test that is not in this binary"]);
+    assert_has(&stranger, &["SIMMACH_REPLAY is not in this binary"]);
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn shrink_limit_can_be_set() {
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&off))]);
     assert_has(&replayed, &["Reproduced exactly.", "failure \"b is down\""]);
     let few = run("3");
-    assert_has(&few, &[" in 3 runs; the limit of SIMMACH_SHRINK was reached"]);
+    assert_has(&few, &["; tried 3 runs; shrinking ended at the limit in SIMMACH_SHRINK"]);
     // With a low limit the token is still a run that fails.
     let replayed = Door::Main.run("shrinks", &[("SIMMACH_REPLAY", &token(&few))]);
     assert_has(&replayed, &["Reproduced exactly."]);
@@ -144,7 +144,10 @@ fn shrink_limit_of_real_time_is_reported() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
             ran,
-            &["; the 800ms limit of SIMMACH_SHRINK was reached.\n", "SIMMACH_REPLAY=sm2."],
+            &[
+                "; shrinking ended at the limit of 800ms in SIMMACH_SHRINK.\n",
+                "SIMMACH_REPLAY=sm2.",
+            ],
         );
     });
 }
@@ -168,8 +171,8 @@ fn shrink_keeps_to_the_same_failure() {
     for jobs in ["1", "2"] {
         through_both("another_bug_is_smaller", &[("SIMMACH_JOBS", jobs)], |ran| {
             assert_eq!(ran.code, Some(101), "{}", ran.text);
-            assert_has(ran, &["  Shrunk to 3 steps from 12 steps in ", "failure \"many\""]);
-            assert_has(ran, &["  Reproduced in a fresh process.\n"]);
+            assert_has(ran, &["  Shrunk to 3 steps from 12 steps; tried ", "failure \"many\""]);
+            assert_has(ran, &["  Reproduced in a fresh OS process.\n"]);
         });
     }
 }
@@ -181,9 +184,9 @@ fn shrunk_run_that_does_not_repeat_is_reported() {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
         assert_has(
             ran,
-            &["  Shrunk to ", "  NOT reproduced in a fresh process: ", "SIMMACH_CHECK=1"],
+            &["  Shrunk to ", "  NOT reproduced in a fresh OS process: ", "SIMMACH_CHECK=1"],
         );
-        assert_has_not(ran, &["NOT REPRODUCIBLE", "Reproduced in a fresh process"]);
+        assert_has_not(ran, &["NOT REPRODUCIBLE", "Reproduced in a fresh OS process"]);
     });
 }
 
@@ -241,7 +244,7 @@ fn regression_is_tried_first() {
 
     let fixed = run("write", "fixed");
     assert_eq!(fixed.code, Some(0), "{}", fixed.text);
-    assert_has(&fixed, &["zoo::shrinks: 1 regression tried first\n", "50 seeds passed"]);
+    assert_has(&fixed, &["zoo::shrinks: 1 regression run before the seeds\n", "50 seeds passed"]);
 
     let larger = run("read", "larger");
     assert_eq!(larger.code, Some(101), "{}", larger.text);
@@ -283,7 +286,7 @@ fn regression_that_is_no_longer_exercised_is_counted() {
             assert_has(
                 &other,
                 &[
-                    "1 regression tried first\n",
+                    "1 regression run before the seeds\n",
                     "zoo__shrinks.txt, line 3 (seed ",
                     "this recorded run no longer tests its bug",
                 ],

@@ -43,8 +43,8 @@ impl Engine {
                 );
             } else if self.counters.polls_at_moment.get() >= MAX_POLLS_AT_ONE_MOMENT {
                 let message = format!(
-                    "{MAX_POLLS_AT_ONE_MOMENT} polls and fired timers at one moment of virtual time without progress; tasks \
-                     keep waking each other or yielding, and time moves only when no task is ready"
+                    "no progress in {MAX_POLLS_AT_ONE_MOMENT} polls at one moment of virtual time: tasks wake each \
+                     other or yield without end, and virtual time advances only when no task is ready"
                 );
                 self.fail_here(Failure::new(FailureKind::Stall, message));
             } else if self.carry_out_act(true) || self.poll_next() || self.carry_out_act(false) {
@@ -199,7 +199,7 @@ impl Engine {
         let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
-                "wake-ups from other threads were ignored ({foreign}): only the run's own thread can wake its tasks"
+                "ignored wake-ups from other threads: {foreign}; only the thread of the run can wake its tasks"
             ));
         }
         waiting

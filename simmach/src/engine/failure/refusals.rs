@@ -55,27 +55,30 @@ impl ForbiddenCall {
         let message = match self {
             Self::Block(what) => {
                 return format!(
-                    "a call blocked: it waits for {what}. A blocking call in an async function stops every task of its \
-                     process, and in a run the whole cluster. Use the call's async form, or make the call inside \
-                     tokio::task::spawn_blocking or std::thread::spawn"
+                    "blocking call in an async function: it would wait for {what} and stop the whole cluster. Use \
+                     the async form of the call, or make the call inside tokio::task::spawn_blocking or \
+                     std::thread::spawn"
                 )
                 .into();
             }
             Self::Thread => {
-                "this code runs in a native process or in a plan, where threads cannot be started. If it is a service or a \
-                 test's body, remove `runtime = native` or `Topology::native` for its machine: processes with tokio may use \
-                 std::thread. Elsewhere use simmach::task::spawn, or simmach::task::spawn_blocking for code that blocks; if \
-                 the result does not depend on timing, wrap the call in simmach::interpose::allow_threads"
+                "a thread cannot be started here: this code runs in a native process or in a plan. For a service or \
+                 the test's body, remove `runtime = native` or `Topology::native`: processes with a tokio runtime \
+                 can start threads. In a plan, use simmach::task::spawn, or simmach::task::spawn_blocking for code \
+                 that blocks. If the result of the thread does not depend on timing, wrap the call in \
+                 simmach::interpose::allow_threads"
             }
             Self::Sleep => {
-                "std::thread::sleep would stop the whole cluster, in real time. Use tokio::time::sleep(..).await in a process \
-                 with tokio, and simmach::time::sleep(..).await in a native process or a plan; std::thread::sleep works on \
-                 the threads that a process with tokio starts"
+                "std::thread::sleep would stop the whole cluster in real time. In a process with a tokio runtime, \
+                 use tokio::time::sleep(..).await; in a native process or a plan, use \
+                 simmach::time::sleep(..).await. std::thread::sleep works on threads that a process with a tokio \
+                 runtime starts"
             }
             Self::Process => {
-                "starting an OS process (std::process::Command, fork, exec) is refused in a run: the process would be outside \
-                 the simulation and would not depend on the seed. Start it before the run, or replace it with a task or a \
-                 machine; if its result is always the same, wrap the call in simmach::interpose::allow_processes"
+                "an OS process cannot be started in a run (by std::process::Command, fork or exec): it would be \
+                 outside the simulation, and its result would not depend on the seed. Start the OS process before \
+                 the run, or replace it with a task or a machine. If its result is always the same, wrap the call \
+                 in simmach::interpose::allow_processes"
             }
         };
         message.into()

@@ -38,7 +38,7 @@ pub(crate) fn is_fatal(info: &PanicHookInfo<'_>) -> bool {
 
 /// Writes the panics of the current poll, oldest first.
 pub(crate) fn write(engine: &Engine, panics: Vec<PanicNote>) {
-    let mut text = String::from("\nsimmach: this panic cannot unwind, so the process aborts\n");
+    let mut text = String::from("\nsimmach: this panic cannot unwind, so the OS process aborts\n");
     let _ = writeln!(text, "  {}", scene(engine));
     for mut note in panics {
         // The program's own file is the host's.

@@ -57,8 +57,8 @@ pub(crate) fn not_found() -> Vec<String> {
     missing
         .map(|(_, what, dependent)| {
             format!(
-                "simmach did not find {what}, which it resets for each run: two runs of a seed may differ in {dependent}; \
-                 report this, with the versions of tokio and futures in your Cargo.lock"
+                "simmach did not find {what} and cannot reset it between runs, so two runs of a seed may differ in \
+                 {dependent}: report this to simmach, with the versions of tokio and futures in your Cargo.lock"
             )
         })
         .collect()

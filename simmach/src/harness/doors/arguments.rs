@@ -20,8 +20,8 @@ type FlagSpec = (&'static str, &'static str, &'static str, &'static str);
 const OPTIONS: [FlagSpec; 5] = [
     ("seed", config::SEED, "N", "run only this seed"),
     ("seeds", config::SEEDS, "N|A..B|random", "number of seeds, a range, or random seeds"),
-    ("jobs", config::JOBS, "N", "number of parallel runs; 1 runs them in this process"),
-    ("shard", config::SHARD, "I/N", "run only the I-th of N shares of the seeds"),
+    ("jobs", config::JOBS, "N", "number of parallel runs; 1 executes runs in this OS process"),
+    ("shard", config::SHARD, "I/N", "divide the seeds into N parts, and run only part I"),
     (
         "budget",
         config::BUDGET,
@@ -32,8 +32,8 @@ const OPTIONS: [FlagSpec; 5] = [
 
 /// Flags that take no value, or a value after an equals sign.
 const SWITCHES: [FlagSpec; 2] = [
-    ("keep-going", config::KEEP_GOING, "0|1", "run all seeds even if some fail"),
-    ("check", config::CHECK, "0|1", "run each seed twice to check that it is deterministic"),
+    ("keep-going", config::KEEP_GOING, "0|1", "run all seeds, even if some fail"),
+    ("check", config::CHECK, "0|1", "run every seed twice, and fail if the two runs differ"),
 ];
 
 /// Flags that libtest accepts only on nightly, and what libtest calls them. None is supported.

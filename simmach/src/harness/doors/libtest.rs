@@ -24,8 +24,8 @@ pub fn run(module_path: &str, name: &str) {
     let style = Style::for_output(io::stdout().is_terminal());
     let Some(test) = registry::find(module_path, name) else {
         fail(&format!(
-            "{module_path}::{name} cannot be run: it is not in this binary's list of tests, because its static constructor \
-             (crate `inventory`) did not run; check the linker options of this target\n"
+            "{module_path}::{name} cannot be run: it is not in the list of tests of this binary, because the static \
+             constructor that adds it (crate `inventory`) did not run; check the linker options of this target\n"
         ));
     };
     let flags = LibtestFlags::of_this_process();

@@ -98,7 +98,7 @@ fn hang_report(pool: &Pool, job: Job, outcome: &Outcome) -> String {
     };
     let text = report.text(Style::PLAIN);
     format!(
-        "\n{text}\nsimmach: this process cannot end the run that hangs, so no other test is run. With {JOBS}=2 or more, runs are \
-         made in worker processes, which can be ended.\n"
+        "\n{text}\nsimmach: cannot end a run that hangs in this OS process, so the remaining tests are not run. \
+         With {JOBS}=2 or more, simmach executes runs in worker processes, which it can end.\n"
     )
 }

@@ -24,12 +24,12 @@ use crate::spec::SimTest;
 pub(crate) enum CaptureError {
     /// A file holds one run, and a different test already uses this file.
     #[error(
-        "{PCAP} names a file, which holds one run, and {owner} already uses it: select one test by name with `--exact`, \
-         or name a folder"
+        "{PCAP} names a file, and the test {owner} already writes to this file: select one test by name with \
+         `--exact`, or name a folder"
     )]
     OtherTest { owner: String },
     /// The file cannot be written.
-    #[error("{PCAP}={}: cannot be written: {error}; name a writable file or folder", path.display())]
+    #[error("{PCAP}={}: the file cannot be written: {error}; name a writable file or folder", path.display())]
     NotWritten { path: PathBuf, error: io::Error },
     /// The second run, which captures the packets, was broken, hung, or ended its process.
     #[error("{PCAP}={}: the second run, which captures the packets, crashed, hung or could not be executed: {why}", path.display())]

@@ -24,8 +24,8 @@ impl Evaluation<'_> {
     ) -> TestResult {
         let Some(failing) = result.found else {
             let head = format!(
-                "{}: none of {} failed, but `expect_failure` requires a failure: run more seeds, or remove the argument \
-                 if the failure is fixed",
+                "{}: none of {} failed, but `expect_failure` requires a failure: run more seeds, or remove the \
+                 argument if the bug is fixed",
                 self.path,
                 count(result.totals.seeds, "seed")
             );
@@ -114,7 +114,8 @@ impl Evaluation<'_> {
     fn evaluate_missing_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
         let with = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
         let head = format!(
-            "{}: none of {} failed{with}, but `#[should_panic]` requires it: run more seeds, or remove the attribute",
+            "{}: none of {} failed{with}, but `#[should_panic]` requires such a failure: run more seeds, or remove \
+             the attribute",
             self.path,
             count(result.totals.seeds, "seed")
         );

@@ -119,14 +119,14 @@ impl Evaluation<'_> {
         let cut_short = match (shrunk.end, self.config.shrink) {
             (StopReason::Minimal, _) => None,
             (StopReason::Time, Shrink::Time(time)) => {
-                Some(format!("the {time:?} limit of SIMMACH_SHRINK was reached"))
+                Some(format!("shrinking ended at the limit of {time:?} in SIMMACH_SHRINK"))
             }
             (StopReason::Time, Shrink::Usual) => Some(
-                "the time was up; set SIMMACH_SHRINK to a longer one, such as `10m`, to go on"
+                "shrinking ended at its default time limit; set SIMMACH_SHRINK to a longer time, such as `10m`"
                     .to_owned(),
             ),
             (StopReason::Budget | StopReason::Time, _) => {
-                Some("the limit of SIMMACH_SHRINK was reached".to_owned())
+                Some("shrinking ended at the limit in SIMMACH_SHRINK".to_owned())
             }
         };
         let shrinking = Shrinking {

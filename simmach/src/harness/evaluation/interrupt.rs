@@ -65,7 +65,7 @@ fn report(pool: &Pool, signal: i32) -> String {
     for BestSoFar { test, token, size } in shrinking::best_so_far() {
         let _ = writeln!(
             text,
-            "  {}, seed {}, was being shrunk; smallest so far: {}\n    {}",
+            "  {}, seed {}: interrupted while shrinking; the smallest failing run so far: {}\n    {}",
             test.path(),
             token.seed,
             story::size(&size),

@@ -87,7 +87,7 @@ impl Evaluation<'_> {
         }
         if !entries.is_empty() {
             let count = count(entries.len() as u64, "regression");
-            result.notes.push(format!("{}: {count} tried first", self.path));
+            result.notes.push(format!("{}: {count} run before the seeds", self.path));
         }
         if !unexercised.is_empty() {
             result.notes.push(self.unexercised_note(&unexercised));

@@ -41,7 +41,7 @@ enum ReplayResult {
 pub(crate) enum ReplayError {
     /// The text is not a token.
     #[error(
-        "{REPLAY}={given}: {error}; copy the whole token from its report, or run its seed instead"
+        "{REPLAY}={given}: {error}; copy the whole token from the report, or run the seed that the report names"
     )]
     Token { given: String, error: TokenError },
     /// The file of `@file` cannot be read.
@@ -55,12 +55,12 @@ pub(crate) enum ReplayError {
     Line(#[from] LineError),
     /// No test of this binary has this token.
     #[error(
-        "{REPLAY} is a token of a test that is not in this binary: it was renamed or moved, or is in another package or \
-         target; run the seed that the report named, and use its new token"
+        "the test of the token in {REPLAY} is not in this binary: the test was renamed or moved, or is in another \
+         package or target. Run the seed that the report names, and use the token of the new report"
     )]
     UnknownTest,
     /// The token no longer fits its test.
-    #[error("the token is stale: {why}. Run its seed instead:\n  {command}")]
+    #[error("the token is stale: {why}. Run the seed of the token instead:\n  {command}")]
     Stale { why: StaleReason, command: String },
     #[error(transparent)]
     Capture(#[from] CaptureError),
@@ -69,11 +69,13 @@ pub(crate) enum ReplayError {
 /// Why a token is stale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum StaleReason {
-    #[error("it belongs to a different test")]
+    #[error("the token belongs to a different test")]
     OtherTest,
-    #[error("the test's machines, links, limits or plans have changed since it was made")]
+    #[error("the test's machines, links, limits or plans have changed since the token was made")]
     Shape,
-    #[error("the test's steps, or the ranges of their choices, have changed since it was made")]
+    #[error(
+        "the test's steps, or the ranges of its choices, have changed since the token was made"
+    )]
     Steps,
 }
 
@@ -122,7 +124,7 @@ fn evaluate(
     let note = match compare(token, outcome) {
         ReplayResult::Passes => {
             return TestResult::Passed(format!(
-                "{}: passes now: the token's run (seed {}) no longer fails; it ended after {} of virtual time",
+                "{}: passes now: the run of the token (seed {}) no longer fails; the run ended after {} of virtual time",
                 test.path(),
                 token.seed,
                 span(outcome.virtual_nanos.into())
@@ -130,10 +132,11 @@ fn evaluate(
         }
         ReplayResult::Identical => "Reproduced exactly.".to_owned(),
         ReplayResult::OtherTrace(range) => format!(
-            "Reproduced, but the trace differs {range}: the program or simmach has changed since."
+            "Reproduced, but the trace differs {range}: the program or simmach has changed since the token was made."
         ),
         ReplayResult::OtherFailure => {
-            "Failed in a different way from the token's run: the program or simmach has changed since."
+            "Failed in a different way than the run of the token: the program or simmach has changed since the \
+             token was made."
                 .to_owned()
         }
     };

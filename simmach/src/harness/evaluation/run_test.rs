@@ -160,12 +160,16 @@ impl Evaluation<'_> {
         let note = match Rerun::compare(&group.lowest, &second) {
             Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => return,
             Rerun::OtherTrace => {
-                "In a fresh process, it failed in the same way, but the trace differs: the test is not deterministic."
+                "In a fresh OS process, this seed failed in the same way, but the trace differs: the test is not \
+                 deterministic."
                     .to_owned()
             }
-            Rerun::Passed => "NOT REPRODUCIBLE: it passed in a fresh process".to_owned(),
+            Rerun::Passed => "NOT REPRODUCIBLE: in a fresh OS process, this seed passed".to_owned(),
             Rerun::Other(other) => {
-                format!("NOT REPRODUCIBLE: in a fresh process, it ended differently: {}", other.replace('\n', ", "))
+                format!(
+                    "NOT REPRODUCIBLE: in a fresh OS process, this seed ended differently: {}",
+                    other.replace('\n', ", ")
+                )
             }
         };
         group.group.text.push('\n');
@@ -189,7 +193,8 @@ impl Evaluation<'_> {
         let seed = one.0.seed;
         if let Verdict::Broken(why) = &two.0.verdict {
             let why = format!(
-                "seed {seed} could not be run a second time, to check that the test is deterministic:\n{why}"
+                "the second run of seed {seed}, which checks that the test is deterministic, could not be \
+                 executed:\n{why}"
             );
             return TestResult::Failed(setup_error(self.test, &why, self.style));
         }
@@ -232,7 +237,7 @@ mod tests {
         let TestResult::Failed(text) = result(Config::default()) else {
             panic!("it was not compared");
         };
-        assert!(text.contains("seed 19 could not be run a second time"), "{text}");
+        assert!(text.contains("the second run of seed 19, which checks"), "{text}");
         assert!(text.contains("not in this test") && !text.contains("differ"), "{text}");
         let unchecked = Config { check: Some(false), ..Config::default() };
         assert!(matches!(result(unchecked), TestResult::Passed(_)));

@@ -71,7 +71,7 @@ pub(crate) enum LineMistake {
     NotASeed(String),
     #[error(transparent)]
     Token(TokenError),
-    #[error("{0}, and no seed follows that could be run instead")]
+    #[error("{0}, and the line names no seed to run instead")]
     NoSeed(TokenError),
 }
 
@@ -85,8 +85,8 @@ fn list(lines: &[LineError], more: usize) -> String {
 
 const FOLDER: &str = "simmach-regressions";
 const HEADER: [&str; 2] = [
-    "# Failures that were found before, one per line: token, seed, what it shrank to.",
-    "# simmach runs these first. Commit this file.",
+    "# Failures found in earlier runs, one per line: token, seed, and a summary.",
+    "# simmach runs these tokens before the seeds of the test. Commit this file.",
 ];
 /// Maximum number of invalid lines in an error.
 const MAX_SHOWN: usize = 5;
@@ -278,7 +278,7 @@ fn lock_folder(folder: &Path) -> io::Result<Option<File>> {
     }
     Err(io::Error::new(
         io::ErrorKind::TimedOut,
-        "another process held the lock on its folder for 10 s",
+        "another OS process held the lock on the folder for 10 s",
     ))
 }
 

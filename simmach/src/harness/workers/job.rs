@@ -39,7 +39,7 @@ pub(crate) enum NextRuns {
 
 impl FinishedRun {
     pub(crate) fn lost(seed: u64) -> Self {
-        let why = "no worker process returned the outcome of this run; if that repeats, it is a bug in simmach";
+        let why = "no worker process returned the outcome of this run; if this happens again, it is a bug in simmach";
         Self::broken(0, seed, why)
     }
 

@@ -33,11 +33,13 @@ pub(crate) type StartWorker = Arc<dyn Fn(bool) -> Result<StartedWorker, StartErr
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum StartError {
     /// The process cannot be started.
-    #[error("cannot start a worker process: {0}; {JOBS}=N limits the number of workers")]
+    #[error(
+        "cannot start a worker process: {0}; set {JOBS} to a smaller number of worker processes"
+    )]
     Process(io::Error),
     /// The thread that serves the worker cannot be started.
     #[error(
-        "cannot start a thread for a worker process: {0}; {JOBS}=N limits the number of workers"
+        "cannot start a thread for a worker process: {0}; set {JOBS} to a smaller number of worker processes"
     )]
     Thread(io::Error),
     /// Address randomization cannot be disabled for the process.
@@ -48,11 +50,14 @@ pub(crate) enum StartError {
     Worker(String),
     /// The worker's tests differ from those of its parent.
     #[error(
-        "the tests of a worker process differ from those of its parent: the test binary was replaced while it ran; run it again"
+        "the tests of a worker process differ from the tests of its parent: the test binary was replaced while \
+         tests ran; run the tests again"
     )]
     OtherTests,
     /// The worker's first message is not its hello.
-    #[error("the first message of a worker process was not its hello: this is a bug in simmach")]
+    #[error(
+        "the first message of a worker process was not the expected greeting: this is a bug in simmach"
+    )]
     UnexpectedMessage,
     /// The worker exited before its hello.
     #[error("a worker process exited during its startup ({cause}). {}", its_output(output))]
@@ -68,8 +73,8 @@ pub(crate) enum StartError {
 fn its_output(output: &[u8]) -> String {
     let output = String::from_utf8_lossy(output);
     match output.trim() {
-        "" => "It wrote no output.".to_owned(),
-        output => format!("Its output:\n{output}"),
+        "" => "The worker process wrote no output.".to_owned(),
+        output => format!("The output of the worker process:\n{output}"),
     }
 }
 
@@ -277,18 +282,20 @@ impl ExitCause {
                 format!("the run overflowed its stack ({self})")
             }
             Self::Signal(signal_hook::consts::SIGABRT) => {
-                format!("the run aborted its process ({self})")
+                format!("the run aborted its OS process ({self})")
             }
             Self::Signal(9) => {
                 format!(
-                    "the run's process was killed from outside ({self}), perhaps by the out-of-memory killer"
+                    "the OS process of the run was killed from outside ({self}), perhaps by the out-of-memory killer"
                 )
             }
-            Self::Signal(_) => format!("the run's process was killed ({self})"),
+            Self::Signal(_) => format!("the OS process of the run was killed ({self})"),
             Self::Exit(_) => {
-                format!("the run ended its process ({self}), perhaps by `process::exit`")
+                format!("the run ended its OS process ({self}), perhaps by `process::exit`")
             }
-            Self::Unknown => format!("the run's process disappeared ({self})"),
+            Self::Unknown => {
+                format!("the OS process of the run ended for an unknown reason ({self})")
+            }
         }
     }
 }

@@ -54,9 +54,7 @@ pub(crate) struct Hang {
 }
 
 const BLOCKED: &str = "\
-deadlock: the run's only thread is waiting for a lock or a wake-up that only another thread could give. A task must not \
-block. Use async equivalents instead of `block_on`, std's channels, condition variables, and locks that are held across an \
-`.await` or locked twice";
+deadlock: the only thread of the run waits for a lock or a wake-up that only another thread could give. A task must not block. Use async code instead of `block_on`, std's channels and condition variables; do not hold a lock across an `.await`; do not lock a mutex twice";
 
 impl Watchdog {
     /// Starts the thread. `report_hang` is called once, and does not return except in tests.
@@ -105,8 +103,8 @@ impl Hang {
         } else {
             let limit = limit * OUTSIDE_FACTOR;
             format!(
-                "the run made no progress for {limit:?} of real time outside of its tasks: code that builds or drops the \
-                 cluster is in an endless loop or a blocking call"
+                "the run made no progress for {limit:?} of real time outside of its tasks: the code that creates or \
+                 drops the cluster is in an endless loop or a blocking call"
             )
         };
         let mut failure = Failure::new(FailureKind::Hung, message);

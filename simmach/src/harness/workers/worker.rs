@@ -72,7 +72,7 @@ pub(crate) fn serve_process(run: Runner) -> ! {
         Ok(socket) => socket,
         Err(error) => {
             eprintln!(
-                "{WORKER} is set, but this process was not started by simmach: unset it ({error})"
+                "{WORKER} is set, but simmach did not start this OS process: unset the variable ({error})"
             );
             std::process::exit(2);
         }
@@ -188,7 +188,7 @@ impl RunLoop<'_> {
         if let Err(error) = self.folder.record_run(job_id) {
             let folder = self.folder.path().display();
             let message = format!(
-                "cannot record the run in {folder}: {error}; set {DIR} to another writable folder"
+                "cannot write the state of the run to {folder}: {error}; set {DIR} to another writable folder"
             );
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         }

@@ -60,7 +60,7 @@ fn report_has_all_parts() {
     let mut outcome = outcome();
     outcome.log.truncate(3);
     let expected = "\
-nothing_is_lost failed with seed 417 (417 seeds passed before it)
+nothing_is_lost failed with seed 417 (417 seeds passed before this seed)
 
   assertion failed
     left: 0
@@ -170,7 +170,7 @@ fn logger_error_has_advice() {
     let advises = |message: &str| {
         let failure = Failure::new(FailureKind::Panic, message);
         let outcome = Outcome::without_a_run(0, Verdict::Failed(failure));
-        report(&outcome).text(Style::PLAIN).contains("Use `try_init`")
+        report(&outcome).text(Style::PLAIN).contains("Call `try_init`")
     };
     for message in [
         "env_logger::init should not be called after logger initialized: SetLoggerError(())",

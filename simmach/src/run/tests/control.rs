@@ -159,7 +159,7 @@ fn wipe_refuses_a_disk_in_use() {
             let client = sim.run_on("host1", sleep(5.secs()));
             let refused = sim.wipe("host1").unwrap_err().to_string();
             assert!(
-                refused.contains("the disk of `host1`: a client of `run_on` is running"),
+                refused.contains("the disk of `host1`: a client of `Sim::run_on` is running"),
                 "{refused}"
             );
             client.await?;

@@ -215,24 +215,24 @@ fn plan_with_too_few_machines_names_them() {
             || Box::new(Partitions::new().machines("x1").every(1.secs())),
             ["at least two machines", "only `x1`", "name more machines with `machines`"],
         ),
-        ("me", "me", DEFAULTS[2], ["a machine with services", "no machine", LEFT_OUT]),
+        ("me", "me", DEFAULTS[2], ["a machine that has services", "no machine", LEFT_OUT]),
         (
             "me",
             "me",
             DEFAULTS[0],
-            ["a machine with services", "no machine", "`me`, is never hit; add"],
+            ["a machine that has services", "no machine", "`me`, is never hit; add"],
         ),
         (
             "me",
             "me",
             || Box::new(PowerOffs::new().machines("me")),
-            ["a machine with services", "no machine", "`me`, is never hit; name others"],
+            ["a machine that has services", "no machine", "`me`, is never hit; name more machines"],
         ),
         (
             "x",
             "me",
             || Box::new(GracefulMonkey::new().machines("me").every(1.secs())),
-            ["a machine with services", "no machine", "name more machines"],
+            ["a machine that has services", "no machine", "name more machines"],
         ),
     ] {
         let words = words(machines, client, plan);

@@ -142,7 +142,7 @@ fn control_twice_is_logged_once() {
             "wall clock jumps ahead by 5s",
             "disk wiped",
             "clocks reset",
-            "cluster settled: all faults healed, all services started",
+            "cluster settled: all faults repaired, all services started",
         ]
     );
     let count = |effect| ran.effects.count(effect);
@@ -220,7 +220,7 @@ fn heal_is_logged_when_packets_flow_again() {
         [
             CUT,
             CUT,
-            "still partitioned: [b.zone] | [a.zone], by Partitions",
+            "still partitioned by Partitions: [b.zone] | [a.zone]",
             "healed: [a.zone] | [b.zone]",
         ]
     );
@@ -230,7 +230,7 @@ fn heal_is_logged_when_packets_flow_again() {
         [
             CUT,
             "partitioned: [a.zone] | [b.zone, c.zone]",
-            "still partitioned: [a.zone] | [b.zone], by the test",
+            "still partitioned by the test: [a.zone] | [b.zone]",
         ]
     );
     // Only a part of what the test has cut is the plan's as well.
@@ -247,7 +247,7 @@ fn heal_is_logged_when_packets_flow_again() {
         [
             CUT,
             "partitioned: [a.zone] | [b.zone, c.zone]",
-            "partly healed: [a.zone] | [b.zone, c.zone], still partitioned by Partitions",
+            "partly healed: [a.zone] | [b.zone, c.zone]; still partitioned by Partitions",
         ]
     );
     // One way of two.
@@ -306,14 +306,14 @@ fn settle_is_logged_when_it_changes_something() {
         });
         let settled = lines(&ran)
             .into_iter()
-            .filter(|line| *line == "cluster settled: all faults healed, all services started");
+            .filter(|line| *line == "cluster settled: all faults repaired, all services started");
         assert_eq!(settled.count(), 1, "{:?}", lines(&ran));
     }
     // So does a plan that ends.
     let ran = kept(Overlay::default(), || {
         cluster().plan(PowerOffs::new()).body(async |sim: Sim| sim.settle().await)
     });
-    assert_eq!(lines(&ran), ["cluster settled: all faults healed, all services started"]);
+    assert_eq!(lines(&ran), ["cluster settled: all faults repaired, all services started"]);
 }
 
 /// Leaving an act out does not change the numbers of later ones.

@@ -109,7 +109,7 @@ fn map_too_large_for_the_address_space_is_reported_with_sizes() {
     let (_, others) = text.split_once(": with ").expect(&text);
     let others: u64 = others.split(' ').next().expect(&text).parse().expect(&text);
     assert!((20..=32).contains(&others), "{text}");
-    assert!(text.contains("the address space of a process is 128 TiB"), "{text}");
+    assert!(text.contains("the address space of an OS process is 128 TiB"), "{text}");
 }
 
 /// The same after a store was reopened with another size.

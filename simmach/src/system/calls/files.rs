@@ -195,7 +195,7 @@ impl FileCalls for Calls {
     fn refuse(&self, call: &'static str, errno: c_int) -> Answer<()> {
         files::record_failure(
             errno,
-            format!("{call}: a run does not answer this call on its files"),
+            format!("{call}: simmach does not support this call on simulated files"),
         );
         Err(Errno(errno))
     }

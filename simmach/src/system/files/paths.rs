@@ -21,8 +21,8 @@ pub(super) fn hash_path(path: &[u8]) -> u64 {
 /// the report.
 pub(super) fn host_is_read_only(call: &str, path: &[u8]) -> Errno {
     let text = format!(
-        "{call}({}): a run only reads the host's files. Write below the working folder, /tmp or /var, or wrap the call in \
-         simmach::interpose::allow_files",
+        "{call}({}): the file is on the real machine, and a run can only read such files. Write below the working \
+         folder, /tmp or /var, or wrap the call in simmach::interpose::allow_files",
         String::from_utf8_lossy(path)
     );
     record_failure(libc::EROFS, text);
@@ -290,7 +290,7 @@ pub(in crate::system) fn change_folder(at: PathAt<'_>) -> Answer<()> {
         Found::Device => {
             record_failure(
                 libc::EACCES,
-                "chdir: a process of a run cannot work in a folder of devices".to_owned(),
+                "chdir: in a run, a folder of devices cannot be the working folder".to_owned(),
             );
             Err(Errno(libc::EACCES))
         }

@@ -62,7 +62,7 @@ fn regressions_are_added_once() {
     added(7, "repeated");
     assert_eq!(read_tokens(test), tokens(&[7, 8]));
     let text = fs::read_to_string(package.path().join(&file)).expect("the file exists");
-    assert!(text.starts_with("# Failures that") && text.contains(" 7 # 1 fault: boom bang\n"));
+    assert!(text.starts_with("# Failures found") && text.contains(" 7 # 1 fault: boom bang\n"));
     let folder = package.path().join(file.parent().expect("the path has a parent"));
     assert_eq!(
         fs::read_dir(folder).expect("the file exists").count(),
@@ -112,7 +112,7 @@ fn invalid_line_is_named() {
         (line(b"# a\r\n\r\n", b"nonsense", b"\r\n"), 3, "\"nonsense\" is not a token"),
         (line(&good_line, b"<<<<<<< HEAD\n", b""), 2, "\"<<<<<<<\" is not a token"),
         (line(&good_line, b"417\n", b""), 2, "\"417\" is not a token"),
-        (line(&good_line, b"sm2.0000 # cut off", b""), 2, "no seed follows"),
+        (line(&good_line, b"sm2.0000 # cut off", b""), 2, "the line names no seed"),
         (line(&good_line, good.as_bytes(), b" 4x7\n"), 2, "\"4x7\" is not a seed"),
     ] {
         let (_package, test, path) = written("bad", &bytes);

@@ -321,5 +321,5 @@ fn worker_with_a_wrong_hello_is_refused() {
         };
         whys.insert(why);
     }
-    assert!(whys.iter().any(|why| why.contains("differ from those of its parent")), "{whys:?}");
+    assert!(whys.iter().any(|why| why.contains("differ from the tests of its parent")), "{whys:?}");
 }

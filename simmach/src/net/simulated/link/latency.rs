@@ -56,7 +56,7 @@ impl Latency {
     pub(crate) fn add_mistakes(&self, mistakes: &mut Mistakes) {
         match self {
             Latency::Uniform(from, to) => mistakes.require(from <= to, || {
-                format!("`uniform` has a range {self:?} whose start is greater than its end")
+                format!("`uniform`: the range {self:?} is empty: give the shorter latency first")
             }),
             Latency::LogNormal(_, sigma) => {
                 mistakes.require(sigma.is_finite() && *sigma >= 0.0, || {

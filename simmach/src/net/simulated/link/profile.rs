@@ -421,7 +421,7 @@ mod tests {
         assert_eq!(out_of_range(NetworkProfile::lan().loss(1.0).mtu(576).bandwidth(1, 0)), "");
         assert_eq!(
             out_of_range(NetworkProfile::uniform(millis(2), millis(1)).loss(1.5).mtu(575)),
-            "`uniform` has a range 2ms..1ms whose start is greater than its end; \
+            "`uniform`: the range 2ms..1ms is empty: give the shorter latency first; \
              `loss` must be a probability in 0..=1, got 1.5; `mtu` must be at least 576 bytes, got 575"
         );
         let lan = NetworkProfile::lan;
