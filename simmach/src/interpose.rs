@@ -16,7 +16,7 @@
 //!
 //! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
 //! - `uuid` v7 and `std::thread::ThreadId`, which come from counters of the process;
-//! - code that executes CPU or system call instructions itself, such as `quanta` (`rdtsc`) and `rustix` without libc;
+//! - code that reads a clock without a system call, such as `quanta` (`rdtsc`);
 //! - files, such as those in `/proc` (except `/dev/urandom` and `/dev/random`, which are drawn from the seed);
 //! - statics, which keep their values between runs;
 //! - CPU time and `getpid`, which are real.
@@ -47,8 +47,12 @@
 //! library's own functions. AddressSanitizer is not supported: it does not see threads started through this module's
 //! `pthread_create`, and aborts when the first of them is detached. Valgrind works.
 //!
-//! Not interposed are `uname`, and `sleep`, `usleep`, `select` and similar functions, which block in real time. `poll`
-//! blocks in real time if all its descriptors are real.
+//! `poll` and `select` block in real time if all their descriptors are real.
+//!
+//! System calls that bypass the C library, such as those of inline assembly, are trapped on x86-64
+//! with Linux 5.11 or newer ("syscall user dispatch"), and answered like the functions. Under
+//! Valgrind, on aarch64 and on older kernels they reach the kernel. Debuggers stop at the signal
+//! `SIGSYS` by which a call is trapped, unless they are told to ignore it.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 compile_error!(

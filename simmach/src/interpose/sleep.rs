@@ -1,5 +1,6 @@
-//! Functions of the C library that sleep. In a guest's thread they take virtual time. Elsewhere in a run they return at once,
-//! and the run fails: they do not return an error, since std panics on errors.
+//! Functions of the C library that sleep. On a guest's thread they take virtual time. On the run's
+//! own thread they return at once, and the run fails: they do not return an error, since std panics
+//! on errors. A guest may sleep there for up to 1 ms, while its other threads run.
 
 use std::ffi::{c_int, c_long, c_uint};
 use std::time::Duration;
@@ -41,10 +42,17 @@ pub(super) fn defined() -> [*const (); 5] {
 
 /// Sleeps in virtual time, or refuses to. Returns false outside a run, and where sleeping in real time is allowed.
 fn is_answered(time: impl FnOnce() -> Duration) -> bool {
-    match system::calls().filter(|calls| calls.is_on_own_thread()) {
-        Some(calls) => calls.sleep(time()),
-        None => answers::refuse(ForbiddenCall::Sleep),
+    let Some(calls) = system::calls().filter(|calls| calls.has_threads()) else {
+        return answers::refuse(ForbiddenCall::Sleep);
+    };
+    let time = time();
+    if !calls.sleep(time) {
+        return answers::refuse(ForbiddenCall::Sleep);
     }
+    if !calls.is_on_own_thread() {
+        answers::advance_clock(time);
+    }
+    true
 }
 
 /// # Safety

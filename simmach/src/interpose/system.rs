@@ -205,7 +205,8 @@ pub(crate) trait SystemCalls: FileCalls + Sync {
     /// Wakes `woken` threads that wait for the futex at `address`, and makes at most `most` of the remaining ones wait for
     /// the futex at `other`. Returns the total number of these threads. The calling thread goes on.
     fn futex_requeue(&self, address: usize, woken: usize, other: usize, most: usize) -> usize;
-    /// Sleeps on a thread that a guest started. Returns false on other threads.
+    /// Sleeps on a thread that a guest started. On the run's own thread, a short sleep lets the guest's other threads run. Returns
+    /// false if the sleep is not answered.
     fn sleep(&self, time: Duration) -> bool;
 }
 

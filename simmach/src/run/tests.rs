@@ -15,6 +15,7 @@ mod plans;
 mod records;
 mod repeats;
 mod shape;
+mod sleeps;
 mod stalls;
 mod swarm;
 mod task_names;

@@ -138,10 +138,15 @@ pub(super) fn wait(
     if own.lock().is_dying { Err(Errno(libc::EBADF)) } else { Ok(()) }
 }
 
-/// Sleeps on a guest's thread. Returns false on other threads.
+/// The longest sleep on the run's own thread that is answered. Longer ones stop the tasks of a runtime for too long.
+const SHORT_SLEEP: Duration = Duration::from_millis(1);
+
+/// Sleeps on a guest's thread. On the run's own thread a short sleep lets another thread of the guest run, since destructors of
+/// storage engines wait like this for their threads. Returns false if the sleep is not answered.
 pub(super) fn sleep(time: Duration) -> bool {
     if !is_own() {
-        return false;
+        let is_alive = engine::live_scope().is_some();
+        return (time <= SHORT_SLEEP || !is_alive) && (thread::run_next() || thread::end_one());
     }
     let deadline = Deadline::after(Some(time));
     while !deadline.has_passed() && wait(deadline, "the end of a sleep", |_| Ok(())).is_ok() {}

@@ -273,6 +273,21 @@ pub(super) fn run_next() -> bool {
     true
 }
 
+/// Lets a thread of the running process end, if the process has ended. The run's own thread calls this in destructors, which
+/// may wait for threads. Returns false if no thread is left.
+pub(super) fn end_one() -> bool {
+    let own = engine::scope().filter(|scope| !scope.alive).map(|scope| scope.process);
+    let left = with(|threads| {
+        let is_left = |thread: &&Arc<Thread>| {
+            let state = thread.lock();
+            state.result.is_none() && state.scope.is_some_and(|scope| Some(scope.process) == own)
+        };
+        threads.all.iter().filter(is_left).cloned().collect::<Vec<_>>()
+    });
+    let (Some(engine), Some(left)) = (context::current(), left) else { return false };
+    left.iter().any(|thread| engine.in_guest(|| thread.end())) || !left.is_empty()
+}
+
 /// Runs the remaining threads of ended processes, as long as at least one of them ends. Returns the number of threads left.
 pub(super) fn end_lingering() -> usize {
     let Some(engine) = context::current() else { return 0 };

@@ -38,12 +38,18 @@ impl Engine for Fjall {
     }
 }
 
-#[sim_test(seeds = 100, check = true, machines("db" => std::future::pending::<()>))]
-async fn fjall_sync_all_keeps_what_it_acknowledged(sim: Sim) -> simmach::Result {
+/// fjall 3.1 writes its journal into space that it has allocated before, and takes a damaged batch at the end for corruption. So
+/// it does not open a journal of whose last write a sector in the middle is missing.
+#[sim_test(
+    seeds = 300,
+    expect_failure(steps <= 1, faults <= 2),
+    machines("db" => std::future::pending::<()>)
+)]
+async fn fjall_sync_all_is_found_not_to_open_a_torn_journal(sim: Sim) -> simmach::Result {
     lose_power(sim, Fjall(PersistMode::SyncAll)).await
 }
 
-/// `Buffer` promises nothing, so the test above does not pass only because nothing is ever lost.
+/// `Buffer` promises nothing.
 #[sim_test(seeds = 40, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
 async fn fjall_buffer_is_found_to_lose(sim: Sim) -> simmach::Result {
     lose_power(sim, Fjall(PersistMode::Buffer)).await

@@ -10,7 +10,6 @@
 mod fjall;
 mod lmdb;
 mod redb;
-mod sled;
 mod sqlite;
 
 use std::cell::Cell;
