@@ -56,14 +56,17 @@ pin_project! {
     #[project = MainProjection]
     pub(crate) enum Main<F> {
         Native { #[pin] main: F },
-        Guest { #[pin] guest: Guest<F> },
+        // In a box, so that the future of a native process is not as large as a guest's.
+        Guest { guest: Pin<Box<Guest<F>>> },
     }
 }
 
 impl<F: Future> Main<F> {
     pub(crate) fn new(runtime: Runtime, main: F) -> Self {
         match runtime {
-            Runtime::Tokio if runtime::IS_SUPPORTED => Self::Guest { guest: Guest::new(main) },
+            Runtime::Tokio if runtime::IS_SUPPORTED => {
+                Self::Guest { guest: Box::pin(Guest::new(main)) }
+            }
             Runtime::Tokio | Runtime::Native => Self::Native { main },
         }
     }
@@ -75,7 +78,7 @@ impl<F: Future> Future for Main<F> {
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<F::Output> {
         match self.project() {
             MainProjection::Native { main } => main.poll(cx),
-            MainProjection::Guest { guest } => guest.poll(cx),
+            MainProjection::Guest { guest } => guest.as_mut().poll(cx),
         }
     }
 }

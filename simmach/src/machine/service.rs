@@ -106,8 +106,9 @@ impl Service {
             let run = Rc::clone(&run);
             // The join handle is dropped: to wait for a service means to wait for its process.
             let main = async move {
-                let result = AssertUnwindSafe(async move { run().await.into_result() });
-                finish_main(launch.id, launch.scope.process, result.catch_unwind().await);
+                let result =
+                    AssertUnwindSafe(async move { run().await.into_result() }).catch_unwind().await;
+                finish_main(launch.id, launch.scope.process, result);
             };
             task::spawn_main(launch.scope, launch.at, Main::new(launch.runtime, main));
         };

@@ -82,7 +82,9 @@ where
     J: OnFinish<F::Output> + 'static,
 {
     if scope.alive {
-        try_with(|engine| engine.spawn(role, scope, location, Box::pin(task)))
+        // Pinned first, since a closure would copy the task, which may be large.
+        let task = Box::pin(task);
+        try_with(|engine| engine.spawn(role, scope, location, task))
     } else {
         drop(task);
         None
