@@ -94,7 +94,7 @@ fn reset_builders() {
 const SHUFFLES: u64 = 0x5348_5546;
 
 /// To find a counter, it is incremented this many times, in three rounds. No other word grows by exactly these amounts.
-const COUNTS: [u32; 3] = [3, 7, 11];
+const COUNTS: [u32; 3] = [1, 2, 4];
 
 /// A value that no counter has reached when it is looked for.
 const MAX: u32 = 1 << 28;
@@ -156,47 +156,56 @@ fn on_new_thread(f: impl FnOnce() + Send) {
 fn find(grow: impl Fn(), other: impl Fn()) -> Option<&'static AtomicU32> {
     // Afterwards the counter is not zero, as most words are.
     grow();
-    let mut candidates: Vec<&'static AtomicU32> =
-        words::writable(|value| (1..MAX).contains(&value));
+    let mut candidates = words::writable(1..MAX);
     for count in COUNTS {
         retain_growing(&mut candidates, count, || (0..count).for_each(|_| grow()));
     }
     retain_growing(&mut candidates, 0, other);
-    match candidates[..] {
-        [only] => Some(only),
+    match &candidates[..] {
+        [Candidate { word, .. }] => Some(word),
         _ => None,
     }
 }
 
 /// Keeps the words that `grow` makes grow by `count`.
-fn retain_growing(words: &mut Vec<&'static AtomicU32>, count: u32, grow: impl FnOnce()) {
-    let before: Vec<u32> = words.iter().map(|word| word.load(Ordering::Relaxed)).collect();
+fn retain_growing(candidates: &mut Vec<Candidate>, count: u32, grow: impl FnOnce()) {
     grow();
-    let mut before = before.into_iter();
-    words.retain(|word| {
-        let before = before.next().unwrap_or(0);
-        word.load(Ordering::Relaxed).wrapping_sub(before) == count
+    candidates.retain_mut(|Candidate { word, value }| {
+        let before = std::mem::replace(value, word.load(Ordering::Relaxed));
+        value.wrapping_sub(before) == count
     });
+}
+
+/// A word that may be the counter, and its last known value.
+struct Candidate {
+    word: &'static AtomicU32,
+    value: u32,
 }
 
 mod words {
     use std::ffi::{c_int, c_void};
     use std::ops::Range;
+    use std::slice;
     use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
-    /// Which words are looked for, and those found so far.
-    struct Search<'a> {
-        is_wanted: &'a dyn Fn(u32) -> bool,
-        found: Vec<&'static AtomicU32>,
+    use super::Candidate;
+
+    /// The values that are looked for, and the words found so far that have one of them.
+    struct Search {
+        values: Range<u32>,
+        found: Vec<Candidate>,
     }
 
-    /// Returns the words of the program's own writable data whose values are wanted. Zero is never wanted.
-    pub(super) fn writable(is_wanted: impl Fn(u32) -> bool) -> Vec<&'static AtomicU32> {
-        let mut search = Search { is_wanted: &is_wanted, found: Vec::new() };
+    /// Returns the words of the program's own writable data that have one of these values. Zero cannot be looked for.
+    pub(super) fn writable(values: Range<u32>) -> Vec<Candidate> {
+        let mut search = Search { values, found: Vec::with_capacity(EXPECTED) };
         // SAFETY: the callback is called only before this call returns, with a pointer that is valid until then.
         unsafe { libc::dl_iterate_phdr(Some(add), (&raw mut search).cast()) };
         search.found
     }
+
+    /// A usual number of words with such a value.
+    const EXPECTED: usize = 512;
 
     unsafe extern "C" fn add(
         object: *mut libc::dl_phdr_info,
@@ -204,10 +213,9 @@ mod words {
         search: *mut c_void,
     ) -> c_int {
         // SAFETY: `dl_iterate_phdr` passes a valid object, and the pointer to the search that `writable` gave it.
-        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search<'_>>()) };
+        let (object, search) = unsafe { (&*object, &mut *search.cast::<Search>()) };
         // SAFETY: `dlpi_phdr` points to `dlpi_phnum` headers, which are valid for reads during the callback.
-        let headers =
-            unsafe { std::slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
+        let headers = unsafe { slice::from_raw_parts(object.dlpi_phdr, object.dlpi_phnum.into()) };
         let range = |header: &libc::Elf64_Phdr| {
             let start = (object.dlpi_addr as usize).wrapping_add(header.p_vaddr as usize);
             start..start + header.p_memsz as usize
@@ -228,22 +236,25 @@ mod words {
     }
 
     /// Adds the wanted words of a range of the program's data. Two words at a time are skipped if both are zero, as most are.
-    fn add_from(data: Range<usize>, search: &mut Search<'_>) {
-        let pairs = data.start.next_multiple_of(8)..data.end.saturating_sub(7);
-        for address in pairs.step_by(8) {
-            let pair = std::ptr::with_exposed_provenance_mut(address);
-            // SAFETY: the program's own data stays mapped as long as the program runs, and the address is aligned. The data is
-            // read and written atomically here. A word that other code changes non-atomically is soon excluded from the
-            // candidates.
-            if unsafe { AtomicU64::from_ptr(pair) }.load(Ordering::Relaxed) == 0 {
+    fn add_from(data: Range<usize>, search: &mut Search) {
+        const SIZE: usize = size_of::<AtomicU64>();
+        let start = data.start.next_multiple_of(SIZE);
+        let first = std::ptr::with_exposed_provenance(start);
+        // SAFETY: the program's own data stays mapped as long as the program runs, and the address is aligned. The data is read
+        // and written atomically here. A word that other code changes non-atomically is soon excluded from the candidates.
+        let pairs: &'static [AtomicU64] =
+            unsafe { slice::from_raw_parts(first, data.end.saturating_sub(start) / SIZE) };
+        for pair in pairs {
+            if pair.load(Ordering::Relaxed) == 0 {
                 continue;
             }
-            for word in [address, address + 4] {
-                let word = std::ptr::with_exposed_provenance_mut(word);
+            let halves = pair.as_ptr().cast::<u32>();
+            for half in [halves, halves.wrapping_add(1)] {
                 // SAFETY: as above: it is one half of the pair.
-                let word = unsafe { AtomicU32::from_ptr(word) };
-                if (search.is_wanted)(word.load(Ordering::Relaxed)) {
-                    search.found.push(word);
+                let word = unsafe { AtomicU32::from_ptr(half) };
+                let value = word.load(Ordering::Relaxed);
+                if search.values.contains(&value) {
+                    search.found.push(Candidate { word, value });
                 }
             }
         }
