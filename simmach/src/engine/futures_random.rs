@@ -42,18 +42,18 @@ pub(crate) fn seed(word: u64) {
 /// The offset of the word that advances by one step with each draw; `None` unless there is exactly
 /// one.
 fn find(storage: ThreadStorage) -> Option<isize> {
-    let mut candidates: Vec<usize> = (0..storage.len()).collect();
+    let words = (0..storage.len()).filter_map(|at| Some((at, storage.get(at)?)));
+    // The generator is never zero, as many words are.
+    let mut candidates: Vec<(usize, u64)> = words.filter(|(_, word)| *word != 0).collect();
     for _ in 0..DRAWS {
-        let before: Vec<Option<u64>> = candidates.iter().map(|at| storage.get(*at)).collect();
         draw();
-        let mut before = before.into_iter();
-        candidates.retain(|at| {
-            let before = before.next().flatten().filter(|before| *before != 0);
-            before.is_some_and(|before| storage.get(*at) == Some(step(before)))
+        candidates.retain_mut(|(at, word)| {
+            let before = std::mem::replace(word, storage.get(*at).unwrap_or(0));
+            *word == step(before)
         });
     }
     match candidates[..] {
-        [only] => isize::try_from(only).ok(),
+        [(only, _)] => isize::try_from(only).ok(),
         _ => None,
     }
 }
