@@ -19,7 +19,6 @@ static UNAME: Real<unsafe extern "C" fn(*mut utsname) -> c_int> = Real::named(c"
 pub(super) fn find_all() {
     SYSCONF.find();
     SCHED_GETAFFINITY.find();
-    GETHOSTNAME.find();
 }
 
 /// The functions that this module defines.

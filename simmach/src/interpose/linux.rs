@@ -1,10 +1,11 @@
 //! Interposed functions on 64-bit Linux with glibc.
 //!
 //! Each definition here takes precedence over libc's definition, for Rust code and for the shared
-//! libraries that the binary loads. Calls inside libc are not affected. A constructor looks up
-//! libc's own functions before constructors without a priority run. If the constructor of another
-//! library calls an interposed function earlier, libc's function is looked up on that call. Outside
-//! a run, libc's functions are called directly, so that time comes from the vDSO.
+//! libraries that the binary loads. Calls inside libc are not affected. Before constructors without
+//! a priority run, a constructor looks up those of libc's own functions that may be called where
+//! symbols must not be looked up, such as in an allocator or a signal handler. The others are
+//! looked up when they are first called, and those of a child process before the first fork.
+//! Outside a run, libc's functions are called directly, so that time comes from the vDSO.
 
 use std::ffi::{c_int, c_long, c_uint, c_void};
 use std::ptr;
@@ -52,7 +53,6 @@ static FIND_ALL: extern "C" fn() = {
         descriptors::find_all();
         identity::find_all();
         locks::find_all();
-        processes::find_all();
         sleep::find_all();
         threads::find_all();
     }
@@ -273,6 +273,7 @@ pub unsafe extern "C" fn syscall(
         _ if processes::is_refused(number, a) => fail(libc::EPERM).into(),
         // SAFETY: the caller guarantees that the arguments are valid.
         _ => unsafe {
+            processes::prepare(number);
             let arguments = [a, b, c, d, e, f];
             descriptors::call_by_number(number, arguments)
                 .or_else(|| sleep::call_by_number(number, arguments))

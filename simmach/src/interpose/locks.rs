@@ -73,11 +73,9 @@ static TIMEDJOIN: Real<
 /// Finds the functions that may be called where symbols must not be looked up, such as in an allocator or a signal handler.
 /// Each lookup costs 1,000 instructions at the start of a process. The other functions are found when they are first called.
 pub(super) fn find_all() {
-    MUTEX.find();
-    READ_LOCK.find();
-    WRITE_LOCK.find();
+    MUTEX.attempt.find();
+    MUTEX.wait.find();
     MUTEX_UNLOCK.find();
-    RWLOCK_UNLOCK.find();
     conditions::find_all();
     semaphores::find_all();
 }
@@ -108,11 +106,6 @@ pub(super) fn defined() -> [*const (); 16] {
 static PASSED: timespec = timespec { tv_sec: 0, tv_nsec: 0 };
 
 impl<T> Lock<T> {
-    fn find(&self) {
-        self.attempt.find();
-        self.wait.find();
-    }
-
     /// Locks `object`; returns an error, or 0.
     ///
     /// # Safety

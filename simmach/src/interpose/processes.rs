@@ -5,6 +5,7 @@
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{FILE, pid_t, posix_spawn_file_actions_t, posix_spawnattr_t, termios, winsize};
 
@@ -55,8 +56,13 @@ static EXECVEAT: Real<
 
 type Child = extern "C" fn(*mut c_void) -> c_int;
 
-/// Finds the functions that a child process calls before it starts a program, where symbols must not be looked up.
-pub(super) fn find_all() {
+/// Finds the functions that a child process calls before it starts a program, where symbols must not be looked up. Called
+/// before a process is forked, since most processes never are.
+fn find_all() {
+    static IS_DONE: AtomicBool = AtomicBool::new(false);
+    if IS_DONE.load(Ordering::Acquire) {
+        return;
+    }
     FORK.find();
     BARE_FORK.find();
     CLONE.find();
@@ -68,6 +74,7 @@ pub(super) fn find_all() {
     EXECVEAT.find();
     #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
     variadic::find_all();
+    IS_DONE.store(true, Ordering::Release);
 }
 
 /// The functions that this module defines.
@@ -106,6 +113,16 @@ pub(super) fn is_process_refused() -> bool {
     answers::refuse(ForbiddenCall::Process)
 }
 
+/// Prepares for a system call by number, if it may fork this process.
+pub(super) fn prepare(number: c_long) {
+    match number {
+        #[cfg(target_arch = "x86_64")]
+        libc::SYS_fork | libc::SYS_vfork => find_all(),
+        libc::SYS_clone | libc::SYS_clone3 => find_all(),
+        _ => {}
+    }
+}
+
 /// Refuses a system call by number, if it starts a process, a thread or a program.
 pub(super) fn is_refused(number: c_long, first: c_long) -> bool {
     if !answers::is_here() {
@@ -142,6 +159,7 @@ macro_rules! refuse_in_runs {
             if is_process_refused() {
                 return fail(libc::EPERM);
             }
+            find_all();
             match $real.function() {
                 // SAFETY: the caller guarantees that the arguments are valid.
                 Some(real) => unsafe { real($($argument),*) },
@@ -195,6 +213,7 @@ pub unsafe extern "C" fn clone(
     if answers::is_here() && is_clone_refused(flags as u64) {
         return fail(libc::EPERM);
     }
+    find_all();
     match CLONE.function() {
         // SAFETY: the caller guarantees that the arguments are valid.
         Some(real) => unsafe { real(child, stack, flags, argument, parent_tid, tls, child_tid) },
