@@ -120,6 +120,8 @@ mod macos;
 mod process_tests;
 #[cfg(all(test, target_os = "linux"))]
 mod tests;
+#[cfg(all(test, target_os = "linux", target_arch = "x86_64"))]
+mod trap_tests;
 
 use crate::engine::context;
 

@@ -223,12 +223,3 @@ mod dispatch {
         search.found
     }
 }
-
-#[cfg(all(
-    test,
-    target_os = "linux",
-    target_env = "gnu",
-    target_arch = "x86_64",
-    target_pointer_width = "64"
-))]
-mod tests;
