@@ -56,9 +56,9 @@
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]
 compile_error!(
-    "simmach's feature `sim` cannot be used with a statically linked glibc: it defines functions of the C library and \
-     finds the library's own by `dlsym`. Build the tests without `-C target-feature=+crt-static`; a production build can \
-     keep it with `default-features = false, features = [\"real\"]`."
+    "simmach's feature `sim` cannot be used with a statically linked glibc: it replaces functions of the C library, and \
+     finds the original functions by `dlsym`. Build the tests without `-C target-feature=+crt-static`. A production build can \
+     use a static glibc with `default-features = false, features = [\"real\"]`."
 );
 
 mod answers;

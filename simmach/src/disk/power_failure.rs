@@ -173,19 +173,27 @@ impl Victim<'_> {
         match change.kind {
             ChangeKind::Resize => {
                 format!(
-                    "the change of {path} from {} to {} is lost",
+                    "the change of the size of {path} from {} to {} is lost",
                     bytes(old_size),
                     bytes(new_size)
                 )
             }
             ChangeKind::Write if is_torn => {
-                format!("a write of {} at {} of {path} is torn", bytes(change.length), change.start)
+                format!(
+                    "a write of {} to {path} at offset {} is torn",
+                    bytes(change.length),
+                    change.start
+                )
             }
             ChangeKind::Write if change.start == old_size => {
                 format!("the last {} of {path} {} lost", bytes(change.length), are(change.length))
             }
             ChangeKind::Write => {
-                format!("a write of {} at {} of {path} is lost", bytes(change.length), change.start)
+                format!(
+                    "a write of {} to {path} at offset {} is lost",
+                    bytes(change.length),
+                    change.start
+                )
             }
         }
     }
@@ -193,7 +201,12 @@ impl Victim<'_> {
     fn describe_sector(&self, change: &Change, sector: u64) -> String {
         let start = change.start.max(sector * SECTOR);
         let end = change.end().min((sector + 1) * SECTOR);
-        format!("{} at {start} of {} {} lost", bytes(end - start), self.path, are(end - start))
+        format!(
+            "{} of {} at offset {start} {} lost",
+            bytes(end - start),
+            self.path,
+            are(end - start)
+        )
     }
 }
 

@@ -16,8 +16,8 @@ use crate::engine::failure::verdict::PanicNote;
 use crate::engine::state::Engine;
 use crate::panic_message::panic_message;
 
-/// Maximum number of panics that are remembered. Only panics that unwind at the same time are
-/// needed: those in the destructors that another panic runs.
+/// Maximum number of panics that are remembered. Only panics that are unwinding at the
+/// same time must be remembered: a panic, and the panics in destructors that run while it unwinds.
 const REMEMBERED: usize = 8;
 
 /// Maximum number of backtraces captured in a run that is not reported. A capture takes as long as

@@ -1,8 +1,8 @@
 //! Interposed functions on macOS. They are untested: they were written without access to a Mac.
 //!
 //! The definitions take precedence for Rust code that is linked into the binary. Libraries that the binary loads call the
-//! system's functions. Not covered are `mach_absolute_time`, `SecRandomCopyBytes`, processes, and waits with a timeout,
-//! which use the kernel's clock and return at once.
+//! system's functions. `mach_absolute_time`, `SecRandomCopyBytes` and processes are not covered. Neither
+//! are waits with a timeout: they compare virtual times with the kernel's clock, and so return at once.
 
 use std::ffi::{c_char, c_int, c_long, c_void};
 use std::ptr;

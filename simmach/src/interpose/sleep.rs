@@ -1,6 +1,7 @@
 //! Functions of the C library that sleep. On a guest's thread they take virtual time. On the run's
 //! own thread they return at once, and the run fails: they do not return an error, since std panics
-//! on errors. A guest may sleep there for up to 1 ms, while its other threads run.
+//! on errors. An exception: a guest may sleep on the run's own thread for up to 1 ms.
+//! Meanwhile its other threads run.
 
 use std::ffi::{c_int, c_long, c_uint};
 use std::time::Duration;

@@ -78,6 +78,9 @@ mod dispatch {
     fn exempt() -> Option<&'static Exempt> {
         static EXEMPT: OnceLock<Option<Exempt>> = OnceLock::new();
         let find = || {
+            if is_under_valgrind() {
+                return None;
+            }
             let c_library = code_around(SYSCALL.function()? as usize)?;
             // SAFETY: `getauxval` has no preconditions.
             let auxiliary = |name| unsafe { libc::getauxval(name) } as usize;
@@ -86,6 +89,30 @@ mod dispatch {
             install_handler().then_some(Exempt { c_library, others })
         };
         EXEMPT.get_or_init(find).as_ref()
+    }
+
+    /// Whether Valgrind executes the program. It would pass the request for dispatch to the kernel, which would then trap
+    /// Valgrind's own system calls.
+    fn is_under_valgrind() -> bool {
+        // `RUNNING_ON_VALGRIND` of `valgrind.h`, in an array of a request and its five arguments.
+        let request: [u64; 6] = [0x1001, 0, 0, 0, 0, 0];
+        let mut answer = 0u64;
+        // SAFETY: on a processor these instructions rotate a register by 128 bits in all and exchange another with itself, which
+        // changes only flags. Valgrind recognizes them, and puts its answer to the request into `rdx`.
+        unsafe {
+            std::arch::asm!(
+                "rol rdi, 3",
+                "rol rdi, 13",
+                "rol rdi, 61",
+                "rol rdi, 51",
+                "xchg rbx, rbx",
+                in("rax") request.as_ptr(),
+                inout("rdx") answer,
+                inout("rdi") 0 => _,
+                options(nostack),
+            );
+        }
+        answer != 0
     }
 
     fn install_handler() -> bool {

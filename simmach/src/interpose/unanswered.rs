@@ -40,11 +40,11 @@ fn is_signal_refused() -> bool {
 }
 
 fn is_inotify_refused() -> bool {
-    is_refused("inotify_init", "Look at the files at intervals, which `notify` calls polling")
+    is_refused("inotify_init", "Poll the files instead (in the crate notify: `PollWatcher`)")
 }
 
 fn is_fanotify_refused() -> bool {
-    is_refused("fanotify_init", "Look at the files at intervals")
+    is_refused("fanotify_init", "Poll the files instead")
 }
 
 fn is_ring_refused() -> bool {

@@ -397,6 +397,7 @@ fn write_backtrace(text: &mut String, frames: &[Frame]) {
 fn threads_left(outcome: &Outcome) -> String {
     match outcome.threads_left {
         0 => String::new(),
+        1 => ", 1 thread that did not end with its process".to_owned(),
         left => format!(", {} that did not end with their process", count(left, "thread")),
     }
 }

@@ -26,7 +26,7 @@ pub(crate) enum MismatchCause {
 const STATE: &str = "\
 State that outlives a run. In a fresh OS process, this seed always produces the same run. In an OS process that has executed
 other runs before, the seed produces a different run. Look in your code and in crates for a `static` counter, for a
-`OnceLock` or `LazyLock` that a run initializes, or for a `thread_local!` of another thread. An unbiased `tokio::select!`,
+`OnceLock` or `LazyLock` that a run initializes, or for a `thread_local!` of a thread that outlives the run. An unbiased `tokio::select!`,
 `futures::select!` and `tokio_stream::StreamMap` use such a counter; `simmach::select!` does not.";
 const MAPS: &str = "\
 State that outlives a run, and the order of std's `HashMap`s. Before the first difference, one run created more maps than the

@@ -105,7 +105,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     }
     let rest = rest(&outcome.deviations);
     if !rest.is_empty() {
-        let _ = writeln!(text, "  The seed also varied: {}.", rest.join(", "));
+        let _ = writeln!(text, "  The seed also drew: {}.", rest.join(", "));
     }
     if !text.is_empty() {
         text.push('\n');

@@ -69,7 +69,7 @@ impl ForbiddenCall {
                  simmach::interpose::allow_threads"
             }
             Self::Sleep => {
-                "std::thread::sleep would stop the whole cluster in real time. In a process with a tokio runtime, \
+                "std::thread::sleep would block the whole cluster, and would take real time. In a process with a tokio runtime, \
                  use tokio::time::sleep(..).await; in a native process or a plan, use \
                  simmach::time::sleep(..).await. std::thread::sleep works on threads that a process with a tokio \
                  runtime starts"

@@ -114,8 +114,7 @@ impl Evaluation<'_> {
     fn evaluate_missing_panic(&self, result: SweepResult, expected: Option<&str>) -> TestResult {
         let with = expected.map(|text| format!(" with {text:?}")).unwrap_or_default();
         let head = format!(
-            "{}: none of {} failed{with}, but `#[should_panic]` requires such a failure: run more seeds, or remove \
-             the attribute",
+            "{}: none of {} failed{with} as `#[should_panic]` requires: run more seeds, or remove the attribute",
             self.path,
             count(result.totals.seeds, "seed")
         );
@@ -128,7 +127,7 @@ impl Evaluation<'_> {
                 }
             };
             report.push_str(&format!(
-                "\n{} failed in a different way{what_counts}. The lowest of these seeds:\n\n{}",
+                "\n{} failed in another way{what_counts}. The lowest of these seeds:\n\n{}",
                 count(result.unexpected, "seed"),
                 self.report(lowest)
             ));

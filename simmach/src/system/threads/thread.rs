@@ -30,8 +30,8 @@ thread_local! {
         const { RefCell::new(ManuallyDrop::new(None)) };
 }
 
-/// A thread of a guest. Only the thread that has the run locks the state, so the lock is never
-/// contended.
+/// A thread of a guest. At any time one thread executes the run, and only this thread locks the
+/// state. So the lock is never contended.
 #[derive(Debug, Default)]
 pub(super) struct Thread {
     /// Raised when the run moves to this thread.

@@ -101,7 +101,9 @@ impl Kernel {
                 let queued = own.is_some_and(|own| own.queue.contains(&key));
                 let is_queued = matches!(socket.holder, Holder::Queued(_));
                 if own.is_none() || queued != is_queued {
-                    wrong("its listener does not have it");
+                    wrong(
+                        "its listener is closed, or the listener's queue does not match the state of the connection",
+                    );
                 }
             }
         }
@@ -135,7 +137,7 @@ fn compare(
     let (used, bindings) = ports.counts();
     if *used != counted || bindings != bound {
         found.push(format!(
-            "{name}: {protocol} ports in use: {used:?} with {bindings} bindings; of sockets: {counted:?} with {bound} bindings"
+            "{name}: the table of {protocol} ports has {used:?} with {bindings} bindings, but the sockets use {counted:?} with {bound} bindings"
         ));
     }
 }
