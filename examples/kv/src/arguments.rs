@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use kv::{Config, NodeId};
+use kv::{Config, Log, NodeId};
 use lexopt::prelude::*;
 
 pub(crate) const HELP: &str = "\
@@ -20,9 +20,12 @@ Options:
                        (default 127.0.0.1:8081,127.0.0.1:8082,127.0.0.1:8083)
       --listen ADDRESS The address to listen on (default: this node's own)
       --folder PATH    Where this node keeps its data (default kv-data/ID)
+      --log lmdb|file  Where this node keeps its log: in LMDB (the default), or in
+                       a plain file
   -h, --help           Print this text
 
-KV_MEMBERS and KV_FOLDER in the environment stand for --members and --folder.
+The environment variables KV_MEMBERS and KV_FOLDER can be used instead of
+--members and --folder.
 RUST_LOG sets what is logged, such as info,openraft=warn.
 
 Exit status: 1 if the node fails, 2 for a wrong option.
@@ -46,13 +49,14 @@ impl Arguments {
     ) -> Result<Option<Self>, lexopt::Error> {
         let mut members = variable("KV_MEMBERS");
         let mut folder = variable("KV_FOLDER").map(PathBuf::from);
-        let (mut id, mut listen) = (None, None);
+        let (mut id, mut listen, mut is_file) = (None, None, false);
         let mut parser = lexopt::Parser::from_args(arguments);
         while let Some(argument) = parser.next()? {
             match argument {
                 Long("members") => members = Some(parser.value()?),
                 Long("listen") => listen = Some(parser.value()?.string()?),
                 Long("folder") => folder = Some(parser.value()?.into()),
+                Long("log") => is_file = parser.value()?.parse_with(is_file_log)?,
                 Short('h') | Long("help") => return Ok(None),
                 Value(number) if id.is_none() => id = Some(number.parse()?),
                 other => return Err(other.unexpected()),
@@ -69,7 +73,18 @@ impl Arguments {
             config.listen = listen;
         }
         let folder = folder.unwrap_or_else(|| PathBuf::from(format!("kv-data/{id}")));
+        if is_file {
+            config.log = Log::File { path: folder.join("raft.log"), is_synced: true };
+        }
         Ok(Some(Self { config, folder }))
+    }
+}
+
+fn is_file_log(value: &str) -> Result<bool, &'static str> {
+    match value {
+        "lmdb" => Ok(false),
+        "file" => Ok(true),
+        _ => Err("expected lmdb or file"),
     }
 }
 
@@ -105,6 +120,14 @@ mod tests {
     }
 
     #[test]
+    fn log_in_a_file_is_in_the_folder() {
+        let Arguments { config, .. } =
+            parse(&["1", "--log", "file", "--folder", "/one"], &[]).expect("all is well");
+        let path = PathBuf::from("/one/raft.log");
+        assert_eq!(config.log, Log::File { path, is_synced: true });
+    }
+
+    #[test]
     fn mistakes_are_named() {
         for (arguments, named) in [
             (&[][..], "which node is this"),
@@ -112,6 +135,7 @@ mod tests {
             (&["one"], "one"),
             (&["1", "2"], "2"),
             (&["--membres", "a"], "--membres"),
+            (&["1", "--log", "files"], "expected lmdb or file"),
             (&["--help"], "help"),
         ] {
             let error = parse(arguments, &[]).expect_err("it is wrong");

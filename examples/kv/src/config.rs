@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use openraft::SnapshotPolicy;
 
-use crate::store::Flush;
+use crate::store::{Flush, Log};
 use crate::types::NodeId;
 
 /// The configuration of one node. `main` fills it in from the environment, which no other code
@@ -27,6 +27,8 @@ pub struct Config {
     pub snapshot_after: u64,
     /// When a node reports that data is stored.
     pub flush: Flush,
+    /// Where the log is stored.
+    pub log: Log,
 }
 
 /// An error in the configuration.
@@ -62,6 +64,7 @@ impl Config {
             heartbeat: Duration::from_millis(250),
             snapshot_after: 5_000,
             flush: Flush::BeforeAnswer,
+            log: Log::Lmdb,
         })
     }
 

@@ -18,5 +18,5 @@ pub use api::REQUEST_ID;
 pub use client::{Client, ClientError};
 pub use config::{Config, ConfigError};
 pub use node::{Error, serve};
-pub use store::Flush;
+pub use store::{Flush, Log};
 pub use types::{Answer, Change, Command, MAX_KEY, NodeId, RequestId, TypeConfig};

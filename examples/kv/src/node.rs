@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use crate::config::{Config, ConfigError};
 use crate::metrics::Metrics;
 use crate::network::Network;
-use crate::store::{self, StateMachine, StoreError};
+use crate::store::{self, FileLog, Log, StateMachine, StoreError};
 use crate::types::{NodeId, TypeConfig};
 use crate::{api, rpc};
 
@@ -84,9 +84,18 @@ pub async fn serve(config: Config) -> Result<(), Error> {
 
 impl Node {
     async fn start(config: &Config) -> Result<Self, Error> {
-        let (log, state) = store::open(config.flush).await?;
-        let raft =
-            Raft::new(config.id, config.raft()?, Network::new()?, log, state.clone()).await?;
+        let state = store::open_state(config.flush).await?;
+        let (raft, network) = (config.raft()?, Network::new()?);
+        let raft = match config.log.clone() {
+            Log::Lmdb => {
+                let log = store::open_log(config.flush).await?;
+                Raft::new(config.id, raft, network, log, state.clone()).await?
+            }
+            Log::File { path, is_synced } => {
+                let log = FileLog::open(path, is_synced).await.map_err(StoreError::from)?;
+                Raft::new(config.id, raft, network, log, state.clone()).await?
+            }
+        };
         let node = Self { id: config.id, raft, state, metrics: Metrics::new()? };
         if config.members.keys().next() == Some(&node.id) {
             node.form_cluster(&config.members).await?;

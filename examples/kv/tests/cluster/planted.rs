@@ -1,7 +1,7 @@
 //! Planted bugs: unsafe settings and requests, which break the promises in `chaos.rs`. The tests
 //! must detect them.
 
-use kv::Flush;
+use kv::{Flush, Log};
 use simmach::prelude::*;
 
 use crate::cluster::{configured, partitions, topology};
@@ -30,4 +30,18 @@ async fn store_that_is_flushed_late_loses_writes(sim: Sim) -> Result {
 )]
 async fn local_reads_are_stale(sim: Sim) -> Result {
     Workload { local_reads: true, ..Workload::default() }.run(sim).await
+}
+
+/// The bug: a node reports votes and entries as stored, but does not sync the file that they are in.
+fn log_without_sync() -> Topology {
+    configured(|config| config.log = Log::File { path: "raft.log".into(), is_synced: false })
+}
+
+#[sim_test(
+    topology = log_without_sync(),
+    client = "client.office",
+    expect_failure(faults <= 4, steps <= 4),
+)]
+async fn log_that_is_not_synced_loses_writes(sim: Sim) -> Result {
+    Workload { blackouts: true, ..Workload::default() }.run(sim).await
 }
