@@ -5,7 +5,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const NAMES: [&str; 233] = [
+const NAMES: [&str; 234] = [
     "_Fork",
     "accept",
     "accept4",
@@ -78,6 +78,7 @@ const NAMES: [&str; 233] = [
     "ftruncate64",
     "futimens",
     "getaddrinfo",
+    "getauxval",
     "getcwd",
     "getdents64",
     "getentropy",

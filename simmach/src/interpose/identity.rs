@@ -1,6 +1,6 @@
 //! What a process learns about its computer: the host name and the number of processors.
 
-use std::ffi::{c_char, c_int, c_long};
+use std::ffi::{c_char, c_int, c_long, c_ulong};
 use std::ptr;
 
 use libc::{cpu_set_t, pid_t, size_t, utsname};
@@ -16,18 +16,28 @@ static GETHOSTNAME: Real<unsafe extern "C" fn(*mut c_char, size_t) -> c_int> =
     Real::named(c"gethostname");
 static UNAME: Real<unsafe extern "C" fn(*mut utsname) -> c_int> = Real::named(c"uname");
 
+#[cfg(target_arch = "x86_64")]
+pub(super) static GETAUXVAL: Real<unsafe extern "C" fn(c_ulong) -> c_ulong> =
+    Real::named(c"getauxval");
+
 pub(super) fn find_all() {
     SYSCONF.find();
     SCHED_GETAFFINITY.find();
 }
 
 /// The functions that this module defines.
-pub(super) fn defined() -> [*const (); 4] {
+pub(super) fn defined() -> [*const (); 5] {
     [
         sysconf as *const (),
         sched_getaffinity as *const (),
         gethostname as *const (),
         uname as *const (),
+        #[cfg(target_arch = "x86_64")]
+        {
+            getauxval as *const ()
+        },
+        #[cfg(not(target_arch = "x86_64"))]
+        ptr::null(),
     ]
 }
 
@@ -111,6 +121,23 @@ pub unsafe extern "C" fn uname(into: *mut utsname) -> c_int {
         }
     }
     result
+}
+
+/// In a run the kernel maps no functions into the process, so that code which would read clocks through them makes system calls,
+/// which are trapped. `rustix` before version 1 is such code.
+///
+/// # Safety
+///
+/// It has no preconditions.
+#[cfg(target_arch = "x86_64")]
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn getauxval(name: c_ulong) -> c_ulong {
+    if name == libc::AT_SYSINFO_EHDR && answers::is_here() {
+        fail(libc::ENOENT);
+        return 0;
+    }
+    // SAFETY: the function has no preconditions.
+    GETAUXVAL.function().map_or(0, |real| unsafe { real(name) })
 }
 
 /// Handles system calls about the computer, by number.

@@ -53,6 +53,7 @@ mod dispatch {
     use std::ptr;
     use std::sync::OnceLock;
 
+    use crate::interpose::identity::GETAUXVAL;
     use crate::interpose::linux::{SYSCALL, errno, pass_on, set_errno, syscall};
     use crate::interpose::signals::SIGACTION;
 
@@ -82,8 +83,9 @@ mod dispatch {
                 return None;
             }
             let c_library = code_around(SYSCALL.function()? as usize)?;
+            let getauxval = GETAUXVAL.function()?;
             // SAFETY: `getauxval` has no preconditions.
-            let auxiliary = |name| unsafe { libc::getauxval(name) } as usize;
+            let auxiliary = |name| unsafe { getauxval(name) } as usize;
             let others = [libc::AT_BASE, libc::AT_SYSINFO_EHDR].map(auxiliary);
             let others = others.map(|address| code_around(address).unwrap_or(0..0));
             install_handler().then_some(Exempt { c_library, others })

@@ -44,7 +44,13 @@ fn try_out(folder: &Path) -> io::Result<()> {
     let path = folder.join(format!("simmach-room-{}-{number}", std::process::id()));
     let mut file = File::options().write(true).create_new(true).open(&path)?;
     fs::remove_file(&path)?;
-    let block = [0; 64 * 1024];
+    #[cfg(target_os = "linux")]
+    match rustix::fs::fallocate(&file, rustix::fs::FallocateFlags::empty(), 0, MIN_SPACE as u64) {
+        // Some file systems cannot reserve space.
+        Err(rustix::io::Errno::OPNOTSUPP | rustix::io::Errno::NOSYS) => {}
+        reserved => return Ok(reserved?),
+    }
+    let block = [0; 4 * 1024];
     (0..MIN_SPACE / block.len()).try_for_each(|_| file.write_all(&block))
 }
 

@@ -308,6 +308,8 @@ impl Timers {
 
     /// Removes and returns the next action, if it is due by `now` and has a sequence number below `before`, a value of
     /// [`Timers::armed`].
+    // It has one caller, the run's loop. Not inlined, it costs 2 % of the instructions of a wake.
+    #[inline(always)]
     pub(crate) fn pop_due_before(&mut self, now: u64, before: u64) -> Option<Action> {
         // Fields are read one by one. A wide load just after narrow stores of the same fields would stall (store forwarding).
         let &Node { at, sequence, slot } = self.first()?;
