@@ -202,9 +202,9 @@ impl Victim<'_> {
         let start = change.start.max(sector * SECTOR);
         let end = change.end().min((sector + 1) * SECTOR);
         format!(
-            "{} of {} at offset {start} {} lost",
-            bytes(end - start),
+            "in {}, {} at offset {start} {} lost",
             self.path,
+            bytes(end - start),
             are(end - start)
         )
     }

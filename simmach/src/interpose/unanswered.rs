@@ -26,7 +26,7 @@ fn is_refused(name: &str, instead: &str) -> bool {
         return false;
     }
     answers::record_failed_call(libc::ENOSYS, || {
-        format!("{name}: a run does not answer this call. {instead}")
+        format!("{name}: this call is not supported in a run. {instead}")
     });
     true
 }

@@ -27,7 +27,7 @@ pub(super) fn on_failure(process: ProcessId, failure: Failure) -> Option<Failure
     let label = label_of(id);
     let crash = || {
         log::write_line(Level::Error, id.machine, || {
-            let cause = failure.cause.as_ref().map(|cause| format!(" (caused by: {cause})"));
+            let cause = failure.cause.as_ref().map(|cause| format!(" (failed call: {cause})"));
             format!("{label} crashed: {}{}", failure.message, cause.unwrap_or_default())
         });
         end_process(process, ProcessExit::Crashed);

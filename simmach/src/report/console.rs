@@ -109,7 +109,7 @@ impl RunReport<'_> {
                 self.write_passed(&mut text);
                 write_paragraph(&mut text, "  ", &failure.message);
                 if let Some(cause) = &failure.cause {
-                    let _ = writeln!(text, "  caused by: {cause}");
+                    let _ = writeln!(text, "  failed call: {cause}");
                 }
                 // A process that crashed left no location.
                 if failure.kind != FailureKind::Crashed {
@@ -251,7 +251,10 @@ pub(crate) fn groups(test: &str, seeds: u64, groups: &[Group], style: Style) -> 
     };
     let mut text = format!("{}, {kinds}\n\n", style.paint(Ink::Alarm, head));
     for group in groups {
-        let head = format!("  seed {} ({})", group.seed, count(group.seeds, "seed"));
+        let head = match group.seeds {
+            1 => format!("  seed {}", group.seed),
+            seeds => format!("  {}, the lowest is {}", count(seeds, "seed"), group.seed),
+        };
         let _ = writeln!(text, "{}", style.paint(Ink::Bold, head));
         write_lines(&mut text, "    ", &group.text);
     }

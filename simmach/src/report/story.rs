@@ -48,7 +48,7 @@ pub(crate) fn story(outcome: &Outcome, shrinking: &Shrinking<'_>, style: Style) 
     let _ = writeln!(text, "{}.", why.unwrap_or_default());
     if needs_plans {
         text.push_str(
-            "  The failure needs the plans: repeating only what they did to the cluster does not reproduce the \
+            "  The failure needs the plans: repeating only what the plans did to the cluster does not reproduce the \
              failure.\n",
         );
     }
@@ -105,7 +105,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     }
     let rest = rest(&outcome.deviations);
     if !rest.is_empty() {
-        let _ = writeln!(text, "  The seed also drew: {}.", rest.join(", "));
+        let _ = writeln!(text, "  Also changed by the seed, and not listed: {}.", rest.join(", "));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -274,7 +274,7 @@ mod tests {
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\
              \x20                        … and 2 more lines\n\
-             \x20 The seed also varied: 1 latency.\n\n"
+             \x20 Also changed by the seed, and not listed: 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "the test's body alone");
     }

@@ -129,7 +129,7 @@ impl PlanTotals {
         match other.map(|(reason, _)| reason) {
             Some(Idle::TooFew(words)) => Some(words.clone()),
             Some(Idle::Spared) => Some(
-                "the seeds selected none of the plan's kinds of faults, as one seed in sixteen does: run more seeds"
+                "none of these seeds selected any kind of fault (by design, one seed in sixteen selects none): run more seeds"
                     .to_owned(),
             ),
             Some(Idle::AllDown) => Some(

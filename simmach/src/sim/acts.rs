@@ -248,7 +248,7 @@ fn describe_anchor(anchor: Anchor, offset: u64) -> String {
     let what = match event {
         AnchorEvent::Commit { machine } => format!("commit {nth} on {}", name(machine)),
         AnchorEvent::Packet { from, to, port } => {
-            format!("packet {nth} from {} to {}, port {port}", name(from), name(to))
+            format!("{} sends packet {nth} to {} (service port {port})", name(from), name(to))
         }
     };
     match offset {

@@ -55,7 +55,7 @@ impl ForbiddenCall {
         let message = match self {
             Self::Block(what) => {
                 return format!(
-                    "blocking call in an async function: it would wait for {what} and stop the whole cluster. Use \
+                    "blocking call in an async function: the call would wait for {what} and stop the whole cluster. Use \
                      the async form of the call, or make the call inside tokio::task::spawn_blocking or \
                      std::thread::spawn"
                 )
@@ -75,8 +75,8 @@ impl ForbiddenCall {
                  runtime starts"
             }
             Self::Process => {
-                "an OS process cannot be started in a run (by std::process::Command, fork or exec): it would be \
-                 outside the simulation, and its result would not depend on the seed. Start the OS process before \
+                "an OS process cannot be started in a run (by std::process::Command, fork or exec): the OS \
+                 process would be outside the simulation, and its result would not depend on the seed. Start the OS process before \
                  the run, or replace it with a task or a machine. If its result is always the same, wrap the call \
                  in simmach::interpose::allow_processes"
             }

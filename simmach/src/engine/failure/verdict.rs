@@ -36,8 +36,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// The message of the panic, the error or the limit.
     pub message: String,
-    /// What the program attempted when the error in the message occurred, such as a connect, with
-    /// its host. `None` if this is unknown or says nothing new.
+    /// The failed call whose error the message shows, such as a connect, with its peer. `None` if
+    /// the call is unknown, or if its description adds nothing.
     pub cause: Option<String>,
     /// The name of the machine; `None` for code that runs on none, such as a plan.
     pub machine: Option<String>,

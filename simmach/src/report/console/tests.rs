@@ -65,7 +65,7 @@ nothing_is_lost failed with seed 417 (417 seeds passed before this seed)
   assertion failed
     left: 0
    right: 1
-  caused by: connecting to cl.internal:443 (10.0.0.1:443)
+  failed call: connecting to cl.internal:443 (10.0.0.1:443)
   panic at tests/chaos.rs:40:5, on mover.botnet, in the task spawned at tests/chaos.rs:31:1, at 1 min 44.200 s
 
   Simulated 104.2 s in 26,285 polls: 5 clock advances, 1,364 sockets.
@@ -151,7 +151,7 @@ fn groups_list_failures_by_kind() {
     ];
     assert_eq!(
         groups("t", 1000, &kinds, Style::PLAIN),
-        "t: 13 of 1,000 seeds failed, in 2 ways\n\n  seed 3 (12 seeds)\n    boom\n    panic at a:1:1, at 1.000 s\n  seed 9 (1 seed)\n    stall\n\n"
+        "t: 13 of 1,000 seeds failed, in 2 ways\n\n  12 seeds, the lowest is 3\n    boom\n    panic at a:1:1, at 1.000 s\n  seed 9\n    stall\n\n"
     );
 }
 

@@ -91,7 +91,9 @@ impl Kernel {
         match socket.holder {
             Holder::Process(_) => {}
             Holder::Kernel if ends_by_itself => {}
-            Holder::Kernel => wrong("no process holds it, and it does not end by itself"),
+            Holder::Kernel => {
+                wrong("no process holds this connection, and the connection does not end by itself")
+            }
             Holder::HalfOpen(_) if !ends_by_itself => {
                 wrong("a handshake that does not end by itself")
             }
@@ -102,7 +104,7 @@ impl Kernel {
                 let is_queued = matches!(socket.holder, Holder::Queued(_));
                 if own.is_none() || queued != is_queued {
                     wrong(
-                        "its listener is closed, or the listener's queue does not match the state of the connection",
+                        "the connection's listener is closed, or the listener's queue does not match the state of the connection",
                     );
                 }
             }

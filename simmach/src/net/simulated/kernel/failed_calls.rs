@@ -73,7 +73,7 @@ impl Kernel {
     pub(super) fn not_local(&self, host: HostIndex, address: SocketAddr) -> io::Error {
         let owner = match owner_of(address.ip(), host, self.hosts.len()) {
             AddressOwner::Machine(owner, _) => {
-                format!("it is the address of {}", self.wire.name(owner))
+                format!("this address belongs to {}", self.wire.name(owner))
             }
             AddressOwner::Unspecified { .. } | AddressOwner::Unknown => {
                 "no machine has this address".to_owned()
