@@ -112,8 +112,8 @@ pub(crate) fn run_spec(
         Outcome::without_a_run(
             seed,
             Verdict::Broken(format!(
-                "the run's set-up panicked: {message}. Check the `name` and `settings` of the test's own plans; if they do not \
-                 panic, this is a bug of simmach."
+                "the run's set-up panicked: {message}. Check whether the methods `name` or `settings` of a plan that you wrote \
+                 panic. If not, this is a bug in simmach."
             )),
         )
     })

@@ -172,7 +172,7 @@ fn readme_code_and_output_are_right() {
     assert_has(&fixed.1, &["passes now: the run of the token (seed 0) no longer fails; "]);
     let green = package.shell("cargo test --test visits -- --nocapture");
     assert_eq!(green.0, Some(0), "{}", green.1);
-    assert_has(&green.1, &["1 regression run before the seeds", "100 seeds passed"]);
+    assert_has(&green.1, &["ran 1 recorded failure before the seeds", "100 seeds passed"]);
     package.write("tests/visits.rs", &wrong);
     let red = package.shell(command);
     assert_eq!(red.0, Some(101), "{}", red.1);

@@ -247,7 +247,7 @@ impl Config {
             self.jobs = jobs;
             self.in_process = jobs == 1;
         }
-        let expected = "`i/n` with 1 <= i <= n: part i of the seeds, divided into n parts";
+        let expected = "`i/n` with 1 <= i <= n, to divide the seeds into n parts and run part i";
         self.shard = variable(vars, SHARD, expected, parse_shard)?.or(self.shard);
         let expected = "a real time for each test, such as `30s`, `5m` or `1h30m`";
         self.budget = variable(vars, BUDGET, expected, parse_duration)?.or(self.budget);

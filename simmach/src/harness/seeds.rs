@@ -19,7 +19,7 @@ pub(crate) enum SeedsError {
     Zero,
     /// The last seed would exceed the largest possible seed.
     #[error(
-        "{count} seeds from {first} on go beyond the largest seed, {}: set a lower `base_seed` or fewer seeds",
+        "{count} seeds, starting at {first}, exceed the largest seed, {}: set a lower `base_seed` or fewer seeds",
         u64::MAX
     )]
     TooMany { first: u64, count: u64 },

@@ -57,7 +57,7 @@ pub(crate) enum TokenError {
     #[error("not a token: tokens start with `sm2.`")]
     Prefix,
     #[error(
-        "a token of another version of simmach: it starts with `sm{0}.`, and tokens of this version with `sm2.`"
+        "the token was made by another version of simmach: it starts with `sm{0}.`, but tokens of this version start with `sm2.`"
     )]
     Version(char),
     #[error("not a token: invalid character {0:?}")]

@@ -71,7 +71,7 @@ fn token_has_four_results() {
             &["Failed in a different way than the run of the token", "failure \"another bug\""],
         );
         for (zoo, why) in [
-            ("larger", "machines, links, limits or plans"),
+            ("larger", "machines, links or limits have changed"),
             ("longer", "the test's steps"),
             ("wider", "the test's steps"),
         ] {
@@ -244,7 +244,10 @@ fn regression_is_tried_first() {
 
     let fixed = run("write", "fixed");
     assert_eq!(fixed.code, Some(0), "{}", fixed.text);
-    assert_has(&fixed, &["zoo::shrinks: 1 regression run before the seeds\n", "50 seeds passed"]);
+    assert_has(
+        &fixed,
+        &["zoo::shrinks: ran 1 recorded failure before the seeds\n", "50 seeds passed"],
+    );
 
     let larger = run("read", "larger");
     assert_eq!(larger.code, Some(101), "{}", larger.text);
@@ -286,7 +289,7 @@ fn regression_that_is_no_longer_exercised_is_counted() {
             assert_has(
                 &other,
                 &[
-                    "1 regression run before the seeds\n",
+                    "ran 1 recorded failure before the seeds\n",
                     "zoo__shrinks.txt, line 3 (seed ",
                     "this recorded run no longer tests its bug",
                 ],

@@ -142,7 +142,7 @@ impl CommandLine {
         let own = OPTIONS.iter().chain(&SWITCHES);
         let variables = own.map(|(flag, variable, ..)| format!("    --{flag:<12}{variable}\n"));
         format!(
-            "{usage}\nA test is run if its name contains one of the FILTERS, or is one of them with --exact.\n\n\
+            "{usage}\nA test is run if its name contains one of the FILTERS. With --exact, its name must equal one of them.\n\n\
              Options that can also be given as an environment variable:\n{}",
             variables.collect::<String>()
         )

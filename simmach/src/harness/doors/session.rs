@@ -99,6 +99,6 @@ fn hang_report(pool: &Pool, job: Job, outcome: &Outcome) -> String {
     let text = report.text(Style::PLAIN);
     format!(
         "\n{text}\nsimmach: cannot end a run that hangs in this OS process, so the remaining tests are not run. \
-         With {JOBS}=2 or more, simmach executes runs in worker processes, which it can end.\n"
+         With {JOBS}=2 or more, simmach executes runs in worker processes, and can end those that hang.\n"
     )
 }

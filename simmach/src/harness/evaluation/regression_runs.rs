@@ -86,8 +86,8 @@ impl Evaluation<'_> {
             }
         }
         if !entries.is_empty() {
-            let count = count(entries.len() as u64, "regression");
-            result.notes.push(format!("{}: {count} run before the seeds", self.path));
+            let count = count(entries.len() as u64, "recorded failure");
+            result.notes.push(format!("{}: ran {count} before the seeds", self.path));
         }
         if !unexercised.is_empty() {
             result.notes.push(self.unexercised_note(&unexercised));

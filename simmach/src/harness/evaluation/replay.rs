@@ -71,7 +71,10 @@ pub(crate) enum ReplayError {
 pub(crate) enum StaleReason {
     #[error("the token belongs to a different test")]
     OtherTest,
-    #[error("the test's machines, links, limits or plans have changed since the token was made")]
+    #[error(
+        "the test's machines, links or limits have changed since the token was made, or the settings of its plans, if the \
+         token runs the plans"
+    )]
     Shape,
     #[error(
         "the test's steps, or the ranges of its choices, have changed since the token was made"

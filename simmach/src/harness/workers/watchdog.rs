@@ -98,7 +98,7 @@ impl Hang {
             BLOCKED.to_owned()
         } else if self.snapshot.polling {
             format!(
-                "a task did not yield for {limit:?} of real time: it is in an endless loop or a blocking call"
+                "a task did not yield for {limit:?} of real time: the task is in an endless loop or a blocking call"
             )
         } else {
             let limit = limit * OUTSIDE_FACTOR;
