@@ -120,7 +120,7 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
             "the machine of the test's body, `{body}`, is never hit; add machines with services"
         ),
         (None, Needs::Victim { body: true } | Needs::TwoSides) => format!(
-            "the machine of the test's body, `{body}`, is excluded unless it is named; name it with `machines`, or add \
+            "the machine of the test's body, `{body}`, is excluded by default; include this machine with `machines`, or add \
              machines"
         ),
         (Some(_), Needs::Victim { body: false }) => format!(

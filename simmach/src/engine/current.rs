@@ -14,8 +14,8 @@ use crate::engine::tasks::wait::Wait;
 use crate::engine::time::timers::{Action, TimerKey};
 
 /// The error of an operation on a handle outside its run, or in a destructor of a terminated process.
-pub(crate) const OUTSIDE_RUN: &str = "simmach: this socket or store belongs to a run or a simulated process that has ended: do not keep it in a static or \
-     pass it between processes";
+pub(crate) const OUTSIDE_RUN: &str = "simmach: this socket or store belongs to a run or a simulated process that has ended: \
+     do not keep sockets and stores in a static, and do not pass them between processes";
 
 /// Returns the id of the run on this thread.
 pub(crate) fn run_id() -> Option<RunId> {

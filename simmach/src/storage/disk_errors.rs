@@ -112,7 +112,7 @@ pub(super) fn process_limit(error: &io::Error, maps: Maps) -> Option<String> {
             "too many open files on the real machine: close some programs, or raise `fs.file-max` ({error})"
         )),
         Errno::FBIG => Some(format!(
-            "a file of a simulated disk exceeds the file size limit of this OS process: raise it with `ulimit -f` \
+            "a file of a simulated disk exceeds the file size limit of this OS process: raise this limit with `ulimit -f` \
              ({error})"
         )),
         _ => None,

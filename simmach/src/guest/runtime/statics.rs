@@ -58,7 +58,7 @@ pub(crate) fn not_found() -> Vec<String> {
         .map(|(_, what, dependent)| {
             format!(
                 "simmach did not find {what} and cannot reset it between runs, so two runs of a seed may differ in \
-                 {dependent}: report this to simmach, with the versions of tokio and futures in your Cargo.lock"
+                 {dependent}: report this as a bug in simmach, with the versions of tokio and futures in your Cargo.lock"
             )
         })
         .collect()

@@ -203,8 +203,7 @@ fn plan_with_too_few_machines_names_them() {
             other => panic!("{}: {other:?}", acted.name),
         }
     };
-    const LEFT_OUT: &str =
-        "the machine of the test's body, `me`, is excluded unless it is named; name it";
+    const LEFT_OUT: &str = "the machine of the test's body, `me`, is excluded by default; include";
     for (machines, client, plan, said) in [
         ("x", "me", DEFAULTS[1], ["at least two machines", "only `x`", LEFT_OUT]),
         ("me", "me", DEFAULTS[1], ["at least two machines", "no machine", LEFT_OUT]),

@@ -290,7 +290,8 @@ pub(in crate::system) fn change_folder(at: PathAt<'_>) -> Answer<()> {
         Found::Device => {
             record_failure(
                 libc::EACCES,
-                "chdir: in a run, a folder of devices cannot be the working folder".to_owned(),
+                "chdir: in a run, a folder in /dev, /proc or /sys cannot be the working folder"
+                    .to_owned(),
             );
             Err(Errno(libc::EACCES))
         }
