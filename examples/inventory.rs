@@ -14,22 +14,23 @@ use simmach::program::{Program, Scenario};
 use simmach::time::Instant;
 
 const HELP: &str = "\
-An event-sourced inventory in a cluster, run once in a simulation, or for real.
+Runs an event-sourced inventory on a cluster once: in a simulation, or for real.
 
-A bot puts one item in and moves it round a ring of locations, through either
-of two backends; at the end it counts: there must be one.
+A bot adds one item and moves the item around a ring of locations. It sends each
+request to one of two backends. At the end, the bot counts the items: there must
+be exactly one.
 
 Usage: inventory [OPTIONS]
 
 Options:
       --scenario NAME  3g: the bot is on the mobile network, and a chaos monkey
                        stops backends and wipes their disks (the default);
-                       stable: good links, and one backend gets a new disk
-      --seed N         Seed of the run, which decides everything random in it
+                       stable: good links, and one backend gets an empty disk
+      --seed N         Seed of the run: decides everything random in the run
                        (default 0)
-      --real           No simulation: one process per machine, on loopback, with
-                       a folder for its disk, in real time; one backend is
-                       stopped and gets a new disk, the other is killed
+      --real           No simulation: one OS process per machine, on loopback, in
+                       real time, with a folder as its disk; one backend is
+                       stopped and gets an empty disk, the other is killed
       --fixed          Run the version without the known bugs
       --quiet          Print no log
   -h, --help           Print this text
@@ -107,7 +108,7 @@ impl Options {
                 World::Machine { role: log.map_or(Role::Log, Role::Backend), listen, folder }
             }
             (None, true) if given_network.is_some() || given_seed.is_some() => {
-                return Err("--real has neither scenarios nor seeds".into());
+                return Err("--real cannot be combined with --scenario or --seed".into());
             }
             (None, true) => World::Real,
             (None, false) => World::Simulated {

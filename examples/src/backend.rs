@@ -113,7 +113,7 @@ impl Handler for Backend {
             Version::Fixed => fixed::carry_out(self, request).await,
         };
         answer.unwrap_or_else(|error| {
-            tracing::warn!("No answer to a request: {error}");
+            tracing::warn!("Cannot answer a request: {error}");
             Answer::Unavailable(error.to_string())
         })
     }

@@ -131,7 +131,7 @@ impl Handler for Durable {
 
 fn or_failed(answer: storage::Result<LogAnswer>) -> LogAnswer {
     answer.unwrap_or_else(|error| {
-        tracing::error!("The log's disk: {error}");
+        tracing::error!("The log's disk failed: {error}");
         LogAnswer::Failed(error.to_string())
     })
 }

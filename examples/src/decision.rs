@@ -20,7 +20,7 @@ pub enum Decision {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 pub enum Refusal {
     /// The location has too few items.
-    #[error("{location} has {there}, not {wanted}")]
+    #[error("{location} has {there}, fewer than {wanted}")]
     NotThere {
         /// The location.
         location: Location,
@@ -30,7 +30,7 @@ pub enum Refusal {
         there: Quantity,
     },
     /// The quantity would overflow.
-    #[error("{0} has no room for that many")]
+    #[error("{0} has no room for so many items")]
     TooMany(Location),
 }
 
@@ -101,7 +101,7 @@ mod tests {
     #[test]
     fn move_of_missing_items_is_refused() {
         let decision = Decision::to_move((A, 2), (B, 0), 3);
-        assert_eq!(decision.to_string(), "refused: L0 has 2, not 3");
+        assert_eq!(decision.to_string(), "refused: L0 has 2, fewer than 3");
         let onto_itself = Decision::to_move((A, 2), (A, 2), 3);
         assert_eq!(onto_itself, decision);
     }

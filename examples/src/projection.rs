@@ -21,7 +21,7 @@ pub(crate) async fn follow(version: Version, stock: &Stock, log: &LogClient) -> 
             Version::Fixed => catch_up(stock, log).await,
         };
         if let Err(error) = followed {
-            tracing::warn!("Cannot follow {}: {error}", log.address());
+            tracing::warn!("Cannot get events from {}: {error}", log.address());
         }
         sleep(PAUSE).await;
     }
@@ -51,7 +51,7 @@ pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
         };
         if from > head {
             return Err(io::Error::other(format!(
-                "the log has {head} events, and this store {from} of them"
+                "this store has {from} events, but the log has only {head}"
             )));
         }
         let count = from + events.len() as u64;
@@ -65,5 +65,5 @@ pub(crate) async fn catch_up(stock: &Stock, log: &LogClient) -> io::Result<()> {
 }
 
 fn unexpected_answer() -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, "the log did not answer what it was asked")
+    io::Error::new(io::ErrorKind::InvalidData, "the log gave an answer of the wrong kind")
 }

@@ -111,16 +111,16 @@ pub fn run(
             sleep(Duration::from_millis(1500)).await;
             api1.stop().await?;
             fs::remove_dir_all(&api1.machine.folder)?;
-            log("api1 got the stop signal, and its disk is wiped");
+            log("api1 was stopped, and its disk wiped");
             sleep(Duration::from_millis(1000)).await;
             api1.start().await?;
-            log("api1 is there again");
+            log("api1 is running again");
             sleep(Duration::from_millis(1000)).await;
             api2.kill()?;
             log("api2 is killed");
             sleep(Duration::from_millis(1000)).await;
             api2.start().await?;
-            log("api2 is there again");
+            log("api2 is running again");
             Ok::<_, Failure>(())
         };
         try_join!(bot, faults)?;
@@ -145,10 +145,10 @@ impl Process {
         let began = Instant::now();
         while TcpStream::connect(self.machine.listen.as_str()).await.is_err() {
             if let Some(status) = self.ended()? {
-                return Err(self.error(&format!("ended at its start: {status}")));
+                return Err(self.error(&format!("exited during startup: {status}")));
             }
             if began.elapsed() > START_TIMEOUT {
-                return Err(self.error("does not listen"));
+                return Err(self.error("does not listen in time"));
             }
             sleep(POLL_INTERVAL).await;
         }
@@ -167,11 +167,11 @@ impl Process {
                 }
             }
         });
-        let Ok(status) = ended.await else { return Err(self.error("does not stop")) };
+        let Ok(status) = ended.await else { return Err(self.error("does not stop in time")) };
         self.child = None;
         match status? {
             status if status.success() => Ok(()),
-            status => Err(self.error(&format!("did not stop well: {status}"))),
+            status => Err(self.error(&format!("failed after the stop signal: {status}"))),
         }
     }
 
@@ -213,7 +213,7 @@ impl Drop for Folder {
     fn drop(&mut self) {
         let Self(folder) = self;
         if let Err(error) = fs::remove_dir_all(Path::new(folder)) {
-            tracing::warn!("{} is left: {error}", folder.display());
+            tracing::warn!("cannot delete {}: {error}", folder.display());
         }
     }
 }

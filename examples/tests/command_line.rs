@@ -61,7 +61,7 @@ fn wrong_options_are_named() {
         (&["--seed"], "--seed"),
         (&["--bogus"], "--bogus"),
         (&["word"], "word"),
-        (&["--real", "--seed", "1"], "neither scenarios nor seeds"),
+        (&["--real", "--seed", "1"], "cannot be combined with --scenario or --seed"),
     ] {
         let output = inventory(arguments);
         assert_eq!(output.status.code(), Some(2), "{arguments:?}");
@@ -81,7 +81,7 @@ fn real_cluster_passes() {
     let real = real.env("TMPDIR", &folder).output().expect("it is built");
     let (said, complaints) = (text(&real.stdout), text(&real.stderr));
     assert_eq!(real.status.code(), Some(0), "{said}{complaints}");
-    for part in ["three processes listen", "api1 is there again", "api2 is there again"] {
+    for part in ["three processes listen", "api1 is running again", "api2 is running again"] {
         assert!(said.contains(part), "{part} in {said}");
     }
     assert!(said.lines().last().expect("lines").starts_with("passed: one item"), "{said}");

@@ -41,7 +41,7 @@ mod real {
         });
         let (mut stream, _) = select! {
             accepted = listener.accept() => accepted?,
-            () = signal::stopped() => return Err("it got the stop signal".into()),
+            () = signal::stopped() => return Err("stopped by the stop signal".into()),
         };
         let mut heard = Vec::new();
         timeout(Duration::from_secs(10), stream.read_to_end(&mut heard)).await??;

@@ -46,19 +46,19 @@ pub(crate) fn router() -> Router<Arc<Node>> {
 /// Why a request is not answered.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
-    #[error("a key has 1 to {MAX_KEY} bytes")]
+    #[error("a key must have 1 to {MAX_KEY} bytes")]
     Key,
-    #[error("the header {REQUEST_ID} is not two numbers with `-` between them")]
+    #[error("the header {REQUEST_ID} must be two numbers joined by `-`")]
     RequestId,
     #[error("this client has sent a later request")]
     Superseded,
     #[error("the leader is {leader}")]
     NotLeader { leader: String, uri: Uri },
-    #[error("no leader is known, try again")]
+    #[error("no leader is known; try again")]
     NoLeader,
-    #[error("no majority of the nodes answers, try again")]
+    #[error("no majority of the nodes answers; try again")]
     NoMajority,
-    #[error("not answered in time: a change may be made later")]
+    #[error("not answered in time; the requested change may still be applied")]
     TooSlow,
     #[error("this node has failed: {0}")]
     Failed(String),

@@ -37,7 +37,7 @@ pub enum ClientError {
     #[error("there are no nodes to ask")]
     NoNodes,
     /// The HTTP client cannot be created.
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error("cannot create the HTTP client: {0}")]
     Http(#[from] reqwest::Error),
     /// A node refused the request because it is invalid.
     #[error("refused with {status}: {text}")]
@@ -48,7 +48,7 @@ pub enum ClientError {
         text: String,
     },
     /// No node answered in time.
-    #[error("not answered within {patience:?}: {last}")]
+    #[error("not answered within {patience:?}; the last attempt: {last}")]
     TooSlow {
         /// How long the client tried.
         patience: Duration,
@@ -69,7 +69,7 @@ impl Client {
     ///
     /// # Errors
     ///
-    /// If there are no addresses, or the HTTP client cannot be made.
+    /// If there are no addresses, or the HTTP client cannot be created.
     pub fn new(
         nodes: impl IntoIterator<Item = impl Into<String>>,
         patience: Duration,
@@ -149,7 +149,7 @@ impl Client {
                 }
                 Attempt::Failed(last) => last,
             };
-            tracing::debug!("{} does not answer: {last}", self.nodes[self.next]);
+            tracing::debug!("request to {} failed: {last}", self.nodes[self.next]);
             if Instant::now() + PAUSE >= deadline {
                 return Err(ClientError::TooSlow { patience: self.patience, last });
             }

@@ -42,8 +42,8 @@ pub enum ConfigError {
         /// The number of members.
         members: usize,
     },
-    /// openraft does not accept the heartbeat.
-    #[error("the heartbeat is not accepted: {0}")]
+    /// openraft does not accept the heartbeat interval.
+    #[error("invalid heartbeat interval: {0}")]
     Heartbeat(Box<openraft::ConfigError>),
 }
 

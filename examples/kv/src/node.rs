@@ -25,10 +25,10 @@ pub enum Error {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The HTTP client cannot be created.
-    #[error("the HTTP client cannot be made: {0}")]
+    #[error("cannot create the HTTP client: {0}")]
     Http(#[from] reqwest::Error),
     /// The counters cannot be created.
-    #[error("the metrics cannot be made: {0}")]
+    #[error("cannot create the metrics: {0}")]
     Metrics(#[from] prometheus::Error),
     /// The node cannot listen on its address.
     #[error("cannot listen on {address}: {error}")]
@@ -39,13 +39,13 @@ pub enum Error {
         error: std::io::Error,
     },
     /// The server ended.
-    #[error("the server ended: {0}")]
+    #[error("the HTTP server stopped: {0}")]
     Server(std::io::Error),
     /// openraft stopped, for example because the disk is full.
-    #[error("the consensus ended: {0}")]
+    #[error("openraft stopped: {0}")]
     Raft(#[from] Fatal<NodeId>),
     /// The cluster cannot be formed.
-    #[error("the cluster cannot be formed: {0}")]
+    #[error("cannot form the cluster: {0}")]
     Initialize(InitializeError<NodeId, BasicNode>),
 }
 
@@ -71,7 +71,7 @@ pub async fn serve(config: Config) -> Result<(), Error> {
     let listener = TcpListener::bind(&config.listen).await.map_err(listen)?;
     let listener = listener.tap_io(|stream| {
         if let Err(error) = stream.set_nodelay(true) {
-            tracing::warn!("small answers may be late: {error}");
+            tracing::warn!("cannot set TCP_NODELAY, so small responses may be delayed: {error}");
         }
     });
     tracing::info!("node {} listens on {}", config.id, config.listen);

@@ -24,10 +24,10 @@ pub use crate::store::machine::StateMachine;
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// LMDB fails.
-    #[error("the store cannot be opened: {0}")]
+    #[error("cannot open the store: {0}")]
     Lmdb(#[from] storage::Error),
     /// The file of the log cannot be used.
-    #[error("the log cannot be opened: {0}")]
+    #[error("cannot open the log: {0}")]
     File(#[from] std::io::Error),
 }
 

@@ -108,7 +108,7 @@ async fn killed_leader_is_replaced_and_comes_back() -> Result {
 fn mistakes_end_the_program_with_a_reason() {
     for (arguments, status, reason) in [
         (&["4"][..], 2, "node 4 is not one of the 3 members"),
-        (&["1", "--folder", "/dev/null/kv"], 1, "the store cannot be opened"),
+        (&["1", "--folder", "/dev/null/kv"], 1, "cannot open the store"),
     ] {
         let ended = Command::new(env!("CARGO_BIN_EXE_kv")).args(arguments).output();
         let ended = ended.expect("the program is built with the tests");

@@ -35,11 +35,11 @@ async fn commit(backend: &Backend, request: &Request) -> io::Result<Answer> {
         match backend.log.ask(&commit).await? {
             LogAnswer::Committed(decision) => return Ok(decision.into()),
             LogAnswer::Behind => {
-                tracing::debug!("The log has gone on since");
+                tracing::debug!("The log has newer events: deciding again");
                 catch_up(&backend.stock, &backend.log).await?;
             }
             LogAnswer::Superseded => {
-                return Err(io::Error::other("its client has made another request since"));
+                return Err(io::Error::other("superseded: the client has sent a later request"));
             }
             LogAnswer::Events { .. } | LogAnswer::Failed(_) => {
                 return Err(io::ErrorKind::InvalidData.into());
