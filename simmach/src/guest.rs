@@ -2,8 +2,8 @@
 //!
 //! A guest has its own tokio runtime: a real `current_thread` runtime. A task of the engine
 //! executes this runtime in slices (`system::slice`). The runtime's `block_on` polls the process's
-//! main future. The run answers the system calls that the runtime makes, and those of the crates
-//! that use it (`system`).
+//! main future. The run handles the system calls of the runtime, and those of the crates that use the
+//! runtime (`system`).
 //!
 //! A service is an async function. [`main`] turns a synchronous function, such as a program's
 //! `main`, into a service.

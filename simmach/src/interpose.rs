@@ -50,8 +50,8 @@
 //! `poll` and `select` block in real time if all their descriptors are real.
 //!
 //! System calls that bypass the C library, such as those of inline assembly, are trapped on x86-64
-//! with Linux 5.11 or newer ("syscall user dispatch"), and answered like the functions. Under
-//! Valgrind, on aarch64 and on older kernels they reach the kernel. Debuggers stop at the signal
+//! with Linux 5.11 or newer ("syscall user dispatch"), and handled like calls of the C library's
+//! functions. Under Valgrind, on aarch64 and on older kernels, such calls reach the kernel. Debuggers stop at the signal
 //! `SIGSYS` by which a call is trapped, unless they are told to ignore it.
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_feature = "crt-static"))]

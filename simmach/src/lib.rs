@@ -7,7 +7,7 @@
 //!
 //! The code under test is your production code. It may use tokio and any crate that is based on
 //! tokio. A process that uses tokio is a *guest*: simmach gives the process its own runtime and
-//! answers the system calls that tokio makes.
+//! handles the system calls that tokio makes.
 //!
 //! # A first test
 //!
@@ -64,8 +64,8 @@
 //! # What is not modelled
 //!
 //! The documentation of each module begins with its limits. In short, there is no SACK and no congestion control in TCP, no
-//! torn or corrupt pages on disks, and no model of cores, caches or memory limits. Not controlled are threads that
-//! `interpose::allow_threads` permits, and clocks that code reads without the C library.
+//! torn or corrupt pages on disks, and no model of cores, caches or memory limits. simmach does not control the
+//! threads that `interpose::allow_threads` permits, and clocks that code reads without the C library.
 
 #![cfg_attr(
     not(feature = "sim"),

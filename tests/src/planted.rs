@@ -67,7 +67,7 @@ pub const SEVEN: Planted = seven::PLANTED;
 /// A client waits without a timeout.
 pub const NO_TIMEOUT: Planted = no_timeout::PLANTED;
 
-/// All planted programs, in the order of the golden traces.
+/// All programs with a planted bug, in the order of the golden traces.
 pub const ALL: &[Planted] =
     &[UNFLUSHED, RETRY, LEASE, ORDER, RACE, THREE, TWO_PARTS, SEVEN, NO_TIMEOUT];
 

@@ -87,7 +87,7 @@ fn find(planted: &Planted, base: u64) -> Found {
     Found { too_large: (!is_minimal).then(too_large), needs_plans, took: smaller.took() }
 }
 
-/// Makes a test of each planted program, and a list of the programs that have one.
+/// Makes a test of each program with a planted bug, and a list of the programs that have one.
 macro_rules! planted_tests {
     ($($test:ident: $program:ident,)*) => {
         $(#[test]

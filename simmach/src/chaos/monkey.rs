@@ -18,19 +18,19 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 
 /// Repeatedly stops a machine, sometimes wipes its disk, and starts it again.
 ///
-/// Each strike waits, chooses a running machine, and stops its services. A service that does not stop within the grace
-/// period is killed. One strike in three also wipes the disk, unless a client or the test's body uses it. After the
-/// downtime, the strike starts the services that it stopped.
+/// For each fault, the plan waits, chooses a running machine, and stops its services. A service that does not stop within the grace
+/// period is killed. One fault in three also wipes the disk, unless a client or the test's body uses it. After the
+/// downtime, the plan starts the services that it stopped.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
-/// - a mean time between strikes, from 20 ms to 41 s;
-/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between strikes;
+/// - a mean time between faults, from 20 ms to 41 s;
+/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between faults;
 /// - a maximum grace period, from 20 ms to 5 s.
 ///
-/// The times of each strike vary from 0.5 to 1.5 times the mean, and its grace period from zero to
-/// the maximum. The time to the next strike is at least 1/200 of the elapsed time, so long runs have
-/// fewer strikes. If [`every`](Self::every) is set, the grace period and the downtime are by default
+/// The times of each fault vary from 0.5 to 1.5 times the mean, and its grace period from zero to
+/// the maximum. The time to the next fault is at least 1/200 of the elapsed time, so long runs have
+/// fewer faults. If [`every`](Self::every) is set, the grace period and the downtime are by default
 /// those of [`published`](Self::published).
 ///
 /// ```
@@ -52,7 +52,7 @@ impl GracefulMonkey {
         Self { machines: None, every: None, grace: None, downtime: None, wipes: 1.0 / 3.0 }
     }
 
-    /// A plan with fixed ranges instead of a drawn tempo: a strike every 20 to 90 s, 0 to 5 s of grace, and 2 to 10 s of
+    /// A plan with fixed ranges instead of a drawn tempo: a fault every 20 to 90 s, 0 to 5 s of grace, and 2 to 10 s of
     /// downtime.
     pub fn published() -> Self {
         let (every, grace, downtime) = (Some(EVERY), Some(GRACE), Some(DOWNTIME));
@@ -66,7 +66,7 @@ impl GracefulMonkey {
         self
     }
 
-    /// Sets the time between strikes. By default, each run draws its own.
+    /// Sets the time between faults. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());
@@ -87,7 +87,7 @@ impl GracefulMonkey {
         self
     }
 
-    /// Sets the probability that a strike also wipes the disk, from 0.0 to 1.0.
+    /// Sets the probability that a fault also wipes the disk, from 0.0 to 1.0.
     #[must_use]
     pub fn wipes(mut self, ratio: f64) -> Self {
         self.wipes = ratio;

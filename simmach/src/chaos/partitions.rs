@@ -17,16 +17,16 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 
 /// Repeatedly partitions the machines into two sides and heals the partition.
 ///
-/// Each strike waits, assigns every machine to one of two sides at random, and separates the sides for a while. A strike
-/// with an empty side does nothing. Healing does not remove partitions that the test itself has made.
+/// For each fault, the plan waits, assigns every machine to one of two sides at random, and separates the sides for a
+/// while. If one side is empty, nothing happens. Healing does not remove partitions that the test itself has made.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
-/// - a mean time between strikes, from 20 ms to 41 s;
-/// - a mean duration, from 20 ms to 41 s, but at most four times the mean time between strikes.
+/// - a mean time between faults, from 20 ms to 41 s;
+/// - a mean duration, from 20 ms to 41 s, but at most four times the mean time between faults.
 ///
-/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at
-/// least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
+/// The times of each fault vary from 0.5 to 1.5 times the mean. The time to the next fault is at
+/// least 1/200 of the elapsed time, so long runs have fewer faults. If [`every`](Self::every) is
 /// set, partitions last 1 to 15 s by default.
 ///
 /// ```

@@ -16,16 +16,16 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 
 /// Repeatedly powers off a machine and restores its power.
 ///
-/// Each strike waits, chooses a running machine, and powers it off: commits that are not durable are lost. After the
-/// downtime it restores power and starts the services that ran there. The machine of the test's body is never hit.
+/// For each fault, the plan waits, chooses a running machine, and powers it off: commits that are not durable are lost.
+/// After the downtime, the plan restores the power and starts the services that ran on the machine. The machine of the test's body is never hit.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
-/// - a mean time between strikes, from 20 ms to 41 s;
-/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between strikes.
+/// - a mean time between faults, from 20 ms to 41 s;
+/// - a mean downtime, from 20 ms to 41 s, but at most four times the mean time between faults.
 ///
-/// The times of each strike vary from 0.5 to 1.5 times the mean. The time to the next strike is at
-/// least 1/200 of the elapsed time, so long runs have fewer strikes. If [`every`](Self::every) is
+/// The times of each fault vary from 0.5 to 1.5 times the mean. The time to the next fault is at
+/// least 1/200 of the elapsed time, so long runs have fewer faults. If [`every`](Self::every) is
 /// set, the downtime is 1 to 10 s by default.
 ///
 /// ```
@@ -52,7 +52,7 @@ impl PowerOffs {
         self
     }
 
-    /// Sets the time between strikes. By default, each run draws its own.
+    /// Sets the time between faults. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());

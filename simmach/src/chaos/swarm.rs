@@ -22,7 +22,7 @@ use crate::time::sleep;
 
 /// A plan that mixes faults of many kinds. Try this plan first.
 ///
-/// Each run draws which kinds of faults it has, from none to all, and how often they strike. It
+/// Each run draws which kinds of faults it has, from none to all, and how often they occur. It
 /// also draws how long the faults of each kind last: a few milliseconds in some runs, most of a
 /// minute in others. So the default settings fit both short and long tests. They find bugs that
 /// need many quick faults and bugs that need a single long one.

@@ -1,4 +1,5 @@
-//! Memory files: the bytes of a file that a program has mapped, shared with the mappings.
+//! Memory files (memfds). When a program maps a simulated file, a memory file holds the file's bytes,
+//! and the program's mappings share it.
 
 use std::os::fd::{AsRawFd, OwnedFd};
 

@@ -125,7 +125,7 @@ impl ExpectFailure {
         self
     }
 
-    /// Maximum number of strikes of plans and faults of packets.
+    /// Maximum number of faults: those of plans, and those of single packets.
     #[must_use]
     pub fn faults(mut self, max: u64) -> Self {
         self.faults = Some(max);

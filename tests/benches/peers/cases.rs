@@ -19,8 +19,8 @@ const ALL_FOUR: &[Of] = &[Simmach, Madsim, Turmoil, Floor];
 const BUT_TURMOIL: &[Of] = &[Simmach, Madsim, Floor];
 const BOTH: &[Of] = &[Simmach, Madsim];
 
-/// The cases of the first table. Cases that would take turmoil minutes do not include it; 200 idle
-/// machines take it nine minutes.
+/// The cases of the first table. turmoil is left out of the cases for which it would need minutes;
+/// 200 idle machines would take it nine minutes.
 pub(crate) const ALL: &[Case] = &[
     Case {
         name: "a",
@@ -32,7 +32,7 @@ pub(crate) const ALL: &[Case] = &[
     Case {
         name: "a-latency",
         number: 0,
-        what: "the same, each one's usual latency",
+        what: "the same, with each program's default latency",
         of: ALL_FOUR,
         goals: &[(Madsim, 0.4), (Turmoil, 0.01)],
     },
@@ -69,7 +69,7 @@ pub(crate) const ALL: &[Case] = &[
     Case {
         name: "d-latency",
         number: 0,
-        what: "the same, each one's usual latency",
+        what: "the same, with each program's default latency",
         of: ALL_FOUR,
         goals: &[(Madsim, 0.8), (Turmoil, 0.05)],
     },

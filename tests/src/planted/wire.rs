@@ -1,5 +1,5 @@
-//! The protocol of the planted programs: questions and answers of two numbers each, with one
-//! connection per question.
+//! The protocol of the programs with a planted bug (`simmach_tests::planted`): questions and answers
+//! of two numbers each, with one connection per question.
 
 use std::future::Future;
 use std::io;

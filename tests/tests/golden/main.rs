@@ -1,7 +1,7 @@
 //! Compares the trace hashes of about 180 runs with a file.
 //!
 //! A change that alters any of these runs fails this test, in a debug build and in a release build.
-//! If the change is intended, overwrite the files with
+//! If the change is intended, overwrite this file and that of the test `same_seed` with
 //! `GOLDEN=overwrite cargo test -p simmach-tests --test golden --test same_seed`, and add a line to
 //! the changelog under *Changed*.
 
@@ -29,7 +29,7 @@ struct Golden {
 const PROGRAMS: &[&[Golden]] =
     &[programs::ALL, network::ALL, faults::ALL, clocks::ALL, storage::ALL, tasks::ALL];
 
-/// Number of seeds of each planted program.
+/// Number of seeds of each program with a planted bug (`simmach_tests::planted`).
 const PLANTED_SEEDS: u64 = 5;
 
 #[test]

@@ -20,7 +20,7 @@ fn power_offs(report: &Report) -> Vec<(Duration, Duration)> {
     strikes
 }
 
-/// The planted program, with this plan instead of `PowerOffs`.
+/// The program with the planted bug, with this plan instead of `PowerOffs`.
 fn with_plan(strikes: Vec<(Duration, Duration)>) -> Program {
     Program::new(move || {
         let strikes = strikes.clone();

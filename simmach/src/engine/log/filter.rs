@@ -1,8 +1,8 @@
 //! The log filter: `RUST_LOG`, in the syntax that `env_logger` and `tracing-subscriber` share.
 //!
-//! The filter is a list of directives, each a level, a target, or `target=level`. A record's level
-//! is decided by the directive with the longest target that is a prefix of the record's target.
-//! Directives for spans and fields are not supported. Nor are regular expressions.
+//! The filter is a list of directives, each a level, a target, or `target=level`. Whether a
+//! record is kept is decided by the level of the directive whose target is the longest prefix of the
+//! record's target. Directives for spans and fields are not supported. Nor are regular expressions.
 
 use std::env;
 use std::sync::OnceLock;
