@@ -14,6 +14,7 @@ mod durability;
 mod fate;
 mod file_system;
 pub(crate) mod host;
+mod image;
 mod inode;
 mod journal;
 pub(crate) mod locks;

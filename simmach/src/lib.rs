@@ -86,6 +86,8 @@ mod choice;
 #[cfg(all(feature = "sim", target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod disk;
 #[cfg(feature = "sim")]
+mod disk_image;
+#[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
 mod harness;

@@ -30,7 +30,7 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 use crate::guest::Runtime;
 
-pub(crate) use crate::machine::disks::is_disk_empty;
+pub(crate) use crate::machine::disks::{disk_images, is_disk_empty};
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{
     end_stopping, have_ended, kill, kill_stopping, stopping, tell_to_stop, wipe,

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::disk_image::DiskImage;
 use crate::engine::acts::RecordedAct;
 use crate::engine::draws::positions::StepSequence;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
@@ -25,6 +26,8 @@ pub(crate) struct Keep {
     pub packets: bool,
     /// Checkpoints for a comparison with the trace of a shorter run.
     pub early_checkpoints: bool,
+    /// The content of the machines' disks.
+    pub disks: bool,
 }
 
 /// The outcome of a run.
@@ -86,6 +89,8 @@ pub(crate) struct Outcome {
     pub task_names: Vec<(u64, String)>,
     /// The packets that machines sent, as a pcapng file, on request.
     pub packets: Option<Vec<u8>>,
+    /// What was on the machines' disks at the verdict, on request.
+    pub disks: Option<Vec<DiskImage>>,
 }
 
 impl Outcome {
@@ -119,6 +124,7 @@ impl Outcome {
             events: None,
             task_names: Vec::new(),
             packets: None,
+            disks: None,
         }
     }
 

@@ -204,7 +204,10 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     let (plans, body, shape) = spec.into_parts();
     let body = setup::begin(engine, plans, body, sim, client);
     let verdict = engine.drive(&limits);
-    let reached = take_trace_and_deviations(engine, seed, keep);
+    let reached = Outcome {
+        disks: keep.disks.then(machine::disk_images),
+        ..take_trace_and_deviations(engine, seed, keep)
+    };
     let left = tear_down(engine, body, keep);
     let verdict = final_verdict(engine, verdict, left.panic, keep);
     // The shape is needed for the token of a failure, and to compare a token with a run that is reported.

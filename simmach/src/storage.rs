@@ -58,7 +58,7 @@ mod traced;
 mod transact;
 #[cfg(feature = "sim")]
 mod turn;
-mod txn;
+pub(crate) mod txn;
 #[cfg(feature = "sim")]
 mod volume;
 #[cfg(feature = "sim")]
@@ -78,7 +78,8 @@ pub use crate::storage::profile::DiskProfile;
 
 #[cfg(feature = "sim")]
 pub(crate) use crate::storage::disks::{
-    RunFolder, StorageSpec, close_process, install, is_empty, name_process, power_off, remove, wipe,
+    RunFolder, StorageSpec, close_process, images, install, is_empty, name_process, power_off,
+    remove, wipe,
 };
 
 use std::path::Path;

@@ -13,6 +13,8 @@ mod zoo;
 mod child;
 #[path = "harness/interrupted.rs"]
 mod interrupted;
+#[path = "harness/kept_disks.rs"]
+mod kept_disks;
 #[path = "harness/packets.rs"]
 mod packets;
 #[path = "harness/records.rs"]

@@ -12,6 +12,7 @@ use crate::disk::locks::{LockOwner, Locks};
 use crate::disk::mappings::Mapping;
 use crate::disk::path::{self, Follow, Resolved, Start};
 use crate::disk::profile::CrashProfile;
+use crate::disk_image::{Allowance, DiskImage};
 use crate::engine::draws::address::Address;
 use crate::engine::{self, MachineId, ProcessId, Slot, mix};
 use crate::interpose::system::{Answer, Errno};
@@ -154,6 +155,19 @@ pub(crate) fn is_empty(machine: MachineId) -> bool {
     let is_empty =
         with(|disks| Ok(disks.disks.get(&machine).is_none_or(|disk| disk.files.is_untouched())));
     is_empty.unwrap_or(true)
+}
+
+/// The files of all machines that have any.
+pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
+    let images = with(|disks| {
+        let used = disks.disks.iter().filter(|(_, disk)| !disk.files.is_untouched());
+        let image = |(machine, disk): (&MachineId, &MachineDisk)| DiskImage {
+            machine: *machine,
+            entries: disk.files.image(allowance),
+        };
+        Ok(used.map(image).collect())
+    });
+    images.unwrap_or_default()
 }
 
 /// Empties the disk of a machine.

@@ -14,8 +14,8 @@ use std::{fmt, thread};
 
 use crate::engine::log::filter::{BadDirective, LogFilter, RUST_LOG};
 use crate::harness::config::values::{
-    parse_duration, parse_jobs, parse_kinds, parse_log_lines, parse_path, parse_regressions,
-    parse_seed, parse_selection, parse_shard, parse_shrink, parse_switch,
+    parse_duration, parse_jobs, parse_keep, parse_kinds, parse_log_lines, parse_path,
+    parse_regressions, parse_seed, parse_selection, parse_shard, parse_shrink, parse_switch,
 };
 use crate::harness::debugger;
 
@@ -47,6 +47,8 @@ pub(crate) struct Config {
     pub(crate) regressions: Regressions,
     /// File or folder for the packets of a single run.
     pub(crate) pcap: Option<PathBuf>,
+    /// Folder for the content of a failed run's disks.
+    pub(crate) kept_disks: Option<PathBuf>,
     /// Folder for the disks of runs; `None` looks for a memory disk.
     pub(crate) folder: Option<PathBuf>,
     /// Maximum number of log lines in a report, counted from the end of the log.
@@ -159,12 +161,13 @@ pub(crate) const IGNORE: &str = "SIMMACH_IGNORE";
 pub(crate) const REPLAY: &str = "SIMMACH_REPLAY";
 pub(crate) const REGRESSIONS: &str = "SIMMACH_REGRESSIONS";
 pub(crate) const PCAP: &str = "SIMMACH_PCAP";
+pub(crate) const KEEP: &str = "SIMMACH_KEEP";
 pub(crate) const DIR: &str = "SIMMACH_DIR";
 pub(crate) const LOG_LINES: &str = "SIMMACH_LOG_LINES";
 /// Used by the harness's own tests.
 pub(crate) const HANG: &str = "SIMMACH_HANG";
 
-const KNOWN: [&str; 15] = [
+const KNOWN: [&str; 16] = [
     SEED,
     SEEDS,
     JOBS,
@@ -177,6 +180,7 @@ const KNOWN: [&str; 15] = [
     REPLAY,
     REGRESSIONS,
     PCAP,
+    KEEP,
     DIR,
     LOG_LINES,
     HANG,
@@ -270,6 +274,10 @@ impl Config {
             variable(vars, REGRESSIONS, expected, parse_regressions)?.unwrap_or(self.regressions);
         let expected = "the path of a file or of a folder";
         self.pcap = variable(vars, PCAP, expected, parse_path)?.or(self.pcap.take());
+        let expected = "1 (keep a failed run's disks), 0, or a folder to keep them in";
+        if let Some(folder) = variable(vars, KEEP, expected, parse_keep)? {
+            self.kept_disks = folder;
+        }
         let expected = "a folder";
         self.folder = variable(vars, DIR, expected, parse_path)?.or(self.folder.take());
         let expected = "a number of log lines such as `40`, or `all`";
@@ -300,6 +308,7 @@ impl Default for Config {
             replay: None,
             regressions: Regressions::Read,
             pcap: None,
+            kept_disks: None,
             folder: None,
             log_lines: DEFAULT_LOG_LINES,
             hang: Duration::from_secs(10),

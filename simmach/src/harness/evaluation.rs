@@ -2,13 +2,14 @@
 //!
 //! `run_test.rs` runs regressions (`regression_runs.rs`) and the sweep, and evaluates the result,
 //! also against an expected failure (`expectations.rs`). `failure_report.rs` reruns, shrinks,
-//! records and reports a failure. `replay.rs` replays a token, `capture.rs` writes packets, and
-//! `interrupt.rs` reports what was running when the process was interrupted.
+//! records and reports a failure. `replay.rs` replays a token, `capture.rs` writes packets,
+//! `kept_disks.rs` writes disks, and `interrupt.rs` reports what was running when the process was interrupted.
 
 pub(crate) mod capture;
 pub(crate) mod expectations;
 pub(crate) mod failure_report;
 pub(crate) mod interrupt;
+pub(crate) mod kept_disks;
 pub(crate) mod regression_runs;
 pub(crate) mod replay;
 pub(crate) mod run_test;

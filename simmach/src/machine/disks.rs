@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::disk_image::{Allowance, DiskImage};
 use crate::engine::MachineId;
 use crate::storage;
 
@@ -25,6 +26,19 @@ pub(crate) fn is_disk_empty(machine: MachineId) -> bool {
     storage::is_empty(machine) && files::is_empty(machine)
 }
 
+/// What there is on the disks of all machines that were used: files, and stores in a folder of their own.
+pub(crate) fn disk_images() -> Vec<DiskImage> {
+    let mut allowance = Allowance::new();
+    let mut images = files::images(&mut allowance);
+    for stores in storage::images(&mut allowance) {
+        match images.iter_mut().find(|image| image.machine == stores.machine) {
+            Some(image) => image.entries.extend(stores.entries),
+            None => images.push(stores),
+        }
+    }
+    images
+}
+
 /// Empties the disk of a machine.
 pub(super) fn wipe(machine: MachineId) -> io::Result<()> {
     files::wipe(machine);
@@ -33,7 +47,7 @@ pub(super) fn wipe(machine: MachineId) -> io::Result<()> {
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 mod files {
-    pub(super) use crate::disk::machines::{is_empty, wipe};
+    pub(super) use crate::disk::machines::{images, is_empty, wipe};
     use crate::engine::MachineId;
 
     pub(super) fn power_off(machine: MachineId) -> u64 {
@@ -45,6 +59,7 @@ mod files {
 /// Where no system calls are answered, files are the host's.
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 mod files {
+    use crate::disk_image::{Allowance, DiskImage};
     use crate::engine::MachineId;
 
     pub(super) fn power_off(_: MachineId) -> u64 {
@@ -53,6 +68,10 @@ mod files {
 
     pub(super) fn is_empty(_: MachineId) -> bool {
         true
+    }
+
+    pub(super) fn images(_: &mut Allowance) -> Vec<DiskImage> {
+        Vec::new()
     }
 
     pub(super) fn wipe(_: MachineId) {}

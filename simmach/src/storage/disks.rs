@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use std::task::Waker;
 use std::{fs, io};
 
+use crate::disk_image::{Allowance, DiskImage, Extent, ImageEntry, ImageKind};
 use crate::engine::context;
 use crate::engine::{self, Effect, MachineId, ProcessId, RunId, Slot, TimerKey, mix, mix_text};
 use crate::storage::disk_errors::{self, Maps};
@@ -23,6 +24,9 @@ use crate::storage::writers::Writers;
 thread_local! {
     pub(crate) static DISKS: Slot<Disks> = const { Slot::new() };
 }
+
+/// The folder of stores in the image of a disk.
+const STORES: &str = "simmach-storage";
 
 /// Configuration of the storage of a run.
 #[derive(Debug)]
@@ -170,6 +174,11 @@ pub(crate) fn is_empty(machine: MachineId) -> bool {
         })
     });
     is_empty.unwrap_or(true)
+}
+
+/// The files of all stores, as their last commits left them.
+pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
+    state(|disks| disks.images(allowance)).unwrap_or_default()
 }
 
 /// Deletes the stores of a machine. Stores opened later are new and empty.
@@ -347,6 +356,26 @@ impl Disks {
         maps
     }
 
+    fn images(&self, allowance: &mut Allowance) -> Vec<DiskImage> {
+        let mut images: BTreeMap<MachineId, Vec<ImageEntry>> = BTreeMap::new();
+        for store in &self.stores {
+            let file = self.folder(store.machine).join(store.file_name());
+            let kind = match context::outside(|| read_whole(&file, allowance)) {
+                Ok(kind) => kind,
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                Err(error) => ImageKind::LeftOut(error.to_string()),
+            };
+            let path = format!("{STORES}/{}", store.file_name()).into_bytes();
+            let entries = images.entry(store.machine).or_insert_with(|| {
+                let (path, kind) = (STORES.as_bytes().to_vec(), ImageKind::Folder);
+                vec![ImageEntry { path, kind, mode: 0o755 }]
+            });
+            entries.push(ImageEntry { path, kind, mode: 0o644 });
+        }
+        let image = |(machine, entries)| DiskImage { machine, entries };
+        images.into_iter().map(image).collect()
+    }
+
     fn disk(&self, machine: MachineId) -> &DiskProfile {
         self.spec.disks.get(&machine).unwrap_or(&self.spec.disk)
     }
@@ -408,7 +437,21 @@ impl Drop for Disks {
     }
 }
 
+fn read_whole(file: &Path, allowance: &mut Allowance) -> io::Result<ImageKind> {
+    let size = fs::metadata(file)?.len();
+    if let Err(left_out) = allowance.take(size) {
+        return Ok(left_out);
+    }
+    let data = vec![Extent { start: 0, bytes: fs::read(file)? }];
+    Ok(ImageKind::File { size, data })
+}
+
 impl StoreState {
+    /// The name of LMDB's data file.
+    fn file_name(&self) -> String {
+        format!("{}.mdb", file_name(&self.service, &self.name))
+    }
+
     /// Fails if a transaction is running. Transactions run within one poll, so the caller is its closure.
     pub(super) fn ensure_idle(&self) -> Result<()> {
         match self.volume {

@@ -109,7 +109,7 @@ fn invalid_value_is_an_error() {
 #[test]
 fn invalid_utf8_is_an_error() {
     let bad = OsString::from_vec(b"/tmp/caf\xe9".to_vec());
-    for variable in [DIR, PCAP, REPLAY, SEED, RUST_LOG] {
+    for variable in [DIR, KEEP, PCAP, REPLAY, SEED, RUST_LOG] {
         let error = environment([(variable.into(), bad.clone())].into_iter());
         let error = error.expect_err(variable).to_string();
         assert!(error.contains(variable) && error.contains("expected valid UTF-8"), "{error}");
@@ -134,6 +134,14 @@ fn log_lines_are_a_number_or_all() {
     assert_eq!(lines("1_000"), Ok(1_000));
     assert_eq!(lines("all"), Ok(usize::MAX));
     assert_eq!(lines(""), Ok(40));
+}
+
+#[test]
+fn kept_disks_are_on_off_or_in_a_folder() {
+    let kept = |text| read(&[(KEEP, text)]).map(|config| config.kept_disks);
+    assert_eq!(kept("1"), Ok(Some(std::env::temp_dir().join("simmach-disks"))));
+    assert_eq!((kept("0"), kept("")), (Ok(None), Ok(None)));
+    assert_eq!(kept("target/disks"), Ok(Some(PathBuf::from("target/disks"))));
 }
 
 #[test]

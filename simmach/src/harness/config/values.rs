@@ -94,6 +94,15 @@ pub(super) fn parse_path(text: &str) -> Option<PathBuf> {
     (!text.is_empty() && !text.contains('\0')).then(|| PathBuf::from(text))
 }
 
+/// Parses a switch, or the folder of disks that are kept; `Some(None)` if they are not.
+pub(super) fn parse_keep(text: &str) -> Option<Option<PathBuf>> {
+    match parse_switch(text) {
+        Some(true) => Some(Some(std::env::temp_dir().join("simmach-disks"))),
+        Some(false) => Some(None),
+        None => parse_path(text).map(Some),
+    }
+}
+
 /// Maximum duration, a century: a longer one could overflow an `Instant`.
 const MAX_DURATION: Duration = Duration::from_secs(100 * 365 * 86_400);
 

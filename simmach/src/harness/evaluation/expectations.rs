@@ -1,5 +1,6 @@
 //! Tests that expect a failure: `expect_failure` with its bounds, and `#[should_panic]`.
 
+use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::FailureKind;
 use crate::harness::command;
 use crate::harness::config::Shrink;
@@ -65,7 +66,9 @@ impl Evaluation<'_> {
                 "{summary}, but the bounds of `expect_failure` were not checked: the failure did not occur again when \
                  simmach tried to shrink it"
             );
-            let report = self.failure_text(found, passed, Rerun::Same, String::new(), None, seed);
+            let overlay = Overlay::default();
+            let report =
+                self.failure_text(found, passed, Rerun::Same, String::new(), None, &overlay);
             return failed(head, report);
         };
         let shrunk = &smallest.shrunk;
@@ -80,8 +83,8 @@ impl Evaluation<'_> {
         );
         let story = self.story(&smallest);
         let replay = command::replay(self.test, &smallest.token.to_string());
-        let report =
-            self.failure_text(&smallest.run, passed, Rerun::Same, story, Some(replay), seed);
+        let (run, overlay) = (&smallest.run, &shrunk.overlay);
+        let report = self.failure_text(run, passed, Rerun::Same, story, Some(replay), overlay);
         failed(head, report)
     }
 

@@ -5,12 +5,12 @@ use crate::engine::draws::overlay::Overlay;
 use crate::engine::failure::verdict::Verdict;
 use crate::harness::command;
 use crate::harness::config::{self, Regressions, Shrink};
-use crate::harness::evaluation::Evaluation;
+use crate::harness::evaluation::{Evaluation, kept_disks};
 use crate::harness::seeds::diagnosis::diagnose;
 use crate::harness::seeds::linked;
 use crate::harness::seeds::regressions;
 use crate::harness::seeds::shrinking::{self, ShrunkRun};
-use crate::harness::workers::job::FinishedRun;
+use crate::harness::workers::job::{FinishedRun, Job};
 use crate::outcome::Outcome;
 use crate::report::console::{Rerun, RunReport, summarize};
 use crate::report::difference::{difference, likely_cause};
@@ -41,7 +41,7 @@ impl Evaluation<'_> {
             }
             Rerun::NotTried | Rerun::Broken(_) | Rerun::Same => String::new(),
         };
-        self.failure_text(run, passed, rerun, notes, None, run.outcome.seed)
+        self.failure_text(run, passed, rerun, notes, None, &Overlay::default())
     }
 
     /// Repeats the run in a fresh process. Returns the run to report, and how the second run compares to the first.
@@ -74,22 +74,22 @@ impl Evaluation<'_> {
     /// Shrinks a reproducible failure, records and reports it.
     pub(crate) fn report_shrunk(&self, passed: u64, found: FinishedRun) -> String {
         let smallest = shrinking::shrink(self.pool, self.config, self.test, &found.outcome);
-        let seed = found.outcome.seed;
         let Some(smallest) = smallest else {
             let token = shrinking::token(self.test, &Overlay::default(), &found.outcome);
             let (replay, note) = self.record(&token, None, &found.outcome);
             let replay = shrinking::can_be_described(&found.outcome).then_some(replay);
-            return self.failure_text(&found, passed, Rerun::Same, String::new(), replay, seed)
+            let overlay = Overlay::default();
+            return self.failure_text(&found, passed, Rerun::Same, String::new(), replay, &overlay)
                 + &note;
         };
         let (story, size) = (self.story(&smallest), story::size(&smallest.shrunk.size));
-        let ShrunkRun { run, token, .. } = smallest;
+        let ShrunkRun { run, token, shrunk, .. } = smallest;
         let (replay, note) = self.record(&token, Some(&size), &run.outcome);
-        self.failure_text(&run, passed, Rerun::Same, story, Some(replay), seed) + &note
+        self.failure_text(&run, passed, Rerun::Same, story, Some(replay), &shrunk.overlay) + &note
     }
 
-    /// Formats the report of a failing run. `passed` is the number of seeds that passed before `seed`; `replay` is the
-    /// command that repeats the run, if running the seed does not.
+    /// Formats the report of a failing run. `passed` is the number of seeds that passed before its seed; `replay` is the
+    /// command that repeats the run, if running the seed does not; `overlay` is that of the run.
     pub(crate) fn failure_text(
         &self,
         run: &FinishedRun,
@@ -97,8 +97,9 @@ impl Evaluation<'_> {
         rerun: Rerun,
         notes: String,
         replay: Option<String>,
-        seed: u64,
+        overlay: &Overlay,
     ) -> String {
+        let seed = run.outcome.seed;
         let report = RunReport {
             test: &self.path,
             outcome: &run.outcome,
@@ -111,7 +112,18 @@ impl Evaluation<'_> {
             log_lines: config::log_lines(),
             command: command::run_seed(self.test, seed),
         };
-        report.text(self.style)
+        report.text(self.style) + &self.keep_disks(run, overlay)
+    }
+
+    /// Writes the disks of a failed run to a folder, if that is requested. Returns lines for the report.
+    fn keep_disks(&self, run: &FinishedRun, overlay: &Overlay) -> String {
+        match (&self.config.kept_disks, &run.outcome.verdict) {
+            (Some(root), Verdict::Failed(_)) => {
+                let job = Job { overlay: overlay.clone(), ..self.job(run.outcome.seed) };
+                kept_disks::keep(self.pool, root, job)
+            }
+            (_, Verdict::Failed(_) | Verdict::Passed | Verdict::Broken(_)) => String::new(),
+        }
     }
 
     pub(crate) fn story(&self, smallest: &ShrunkRun) -> String {

@@ -8,8 +8,8 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::record::deviations::RecordLevel;
 use crate::engine::record::trace::{Checkpoint, stride};
 use crate::harness::config::{self, Config, REPLAY};
-use crate::harness::evaluation::TestResult;
 use crate::harness::evaluation::capture::{CaptureError, PacketFile};
+use crate::harness::evaluation::{TestResult, kept_disks};
 use crate::harness::seeds::regressions::{self, LineError, LineMistake};
 use crate::harness::seeds::shrinking;
 use crate::harness::workers::job::{FinishedRun, Job};
@@ -108,7 +108,12 @@ pub(crate) fn replay(
     if let Some(why) = stale_reason(&token, test, &run.outcome) {
         return Err(ReplayError::Stale { why, command: command::run_seed(test, token.seed) });
     }
-    let result = evaluate(test, given, &token, &run, style);
+    let mut result = evaluate(test, given, &token, &run, style);
+    if let (Some(root), TestResult::Failed(text)) = (&config.kept_disks, &mut result)
+        && run.outcome.failure().is_some()
+    {
+        text.push_str(&kept_disks::keep(pool, root, job(test, &token)));
+    }
     Ok(match capture {
         Some(capture) => capture.add_to(result, pool, job(test, &token)),
         None => result,
