@@ -12,6 +12,7 @@ mod attributes;
 mod content;
 mod durability;
 mod fate;
+pub(crate) mod faults;
 mod file_system;
 pub(crate) mod host;
 mod image;
@@ -25,6 +26,7 @@ pub(crate) mod path;
 mod power_failure;
 mod profile;
 mod region;
+pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 

@@ -153,7 +153,7 @@ pub use crate::engine::time::machine_clocks::ClockSkew;
 #[cfg(feature = "sim")]
 pub use crate::machine::{OnExit, Selector, Termination};
 #[cfg(feature = "sim")]
-pub use crate::sim::{ControlError, GRACE, Machine, Sim};
+pub use crate::sim::{ControlError, DiskSnapshot, GRACE, Machine, Sim};
 #[cfg(feature = "sim")]
 pub use crate::spec::Topology;
 #[cfg(feature = "sim")]

@@ -8,6 +8,7 @@
 //! without power does not answer. The duration of a boot is not modelled. Processes on one machine
 //! share only its disk and its addresses.
 
+mod disk_faults;
 mod disks;
 mod down_by;
 mod end;
@@ -30,6 +31,10 @@ use crate::engine::failure::verdict::Verdict;
 use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 use crate::guest::Runtime;
 
+pub(crate) use crate::machine::disk_faults::{
+    DiskCopy, break_disk, cancel_power_off_at_call, copy_disk, describe_fault, has_disk_fault,
+    power_off_at_call, repair_disk, restore_disk,
+};
 pub(crate) use crate::machine::disks::{disk_images, is_disk_empty};
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{

@@ -2,6 +2,7 @@
 //! use it.
 
 pub(crate) mod acts;
+mod disks;
 mod links;
 mod look;
 mod machines;
@@ -20,6 +21,7 @@ use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Event, ProcessId, Scope, context, mix, mix_text, steps};
 use crate::machine::{self, Selector};
 use crate::net;
+pub use crate::sim::disks::DiskSnapshot;
 pub(crate) use crate::sim::links::partitioned;
 pub use crate::sim::look::Machine;
 use crate::sim::machines::set_clock;
@@ -69,14 +71,14 @@ pub enum ControlError {
     /// All matching services are running already.
     #[error("`{0}` is already running")]
     AlreadyRunning(String),
-    /// The disk cannot be wiped while a service runs on the machine.
+    /// The disk cannot be wiped or replaced while a service runs on the machine.
     #[error(
-        "cannot wipe the disk of `{0}`: a service is running on this machine; stop the service first"
+        "cannot wipe or replace the disk of `{0}`: a service is running on this machine; stop the service first"
     )]
     InUse(String),
-    /// The disk cannot be wiped while a client of [`Sim::run_on`] runs on the machine.
+    /// The disk cannot be wiped or replaced while a client of [`Sim::run_on`] runs on the machine.
     #[error(
-        "cannot wipe the disk of `{0}`: a client of `Sim::run_on` is running on this machine; stop the client first"
+        "cannot wipe or replace the disk of `{0}`: a client of `Sim::run_on` is running on this machine; stop the client first"
     )]
     ClientRuns(String),
     /// The machine of the test's body cannot be stopped, powered off or wiped.
@@ -98,8 +100,8 @@ pub enum ControlError {
     /// The zones do not exist, or there is no link between them.
     #[error("{0}")]
     NoLink(String),
-    /// Deleting the files of a simulated disk failed.
-    #[error("cannot wipe the disk of `{machine}`: {error}")]
+    /// Copying, deleting or writing the files of a simulated disk failed.
+    #[error("cannot copy, wipe or replace the disk of `{machine}`: {error}")]
     Disk {
         /// The name of the machine.
         machine: String,
@@ -144,6 +146,7 @@ impl Sim {
     /// - Partitions heal, clogs are released, and packet filters are removed.
     /// - Links get back the profiles of the topology, and clocks are reset.
     /// - Paused processes go on.
+    /// - Faults of disks end, and a power failure at a later call is cancelled. Disks that were wiped or replaced stay so.
     /// - All machines get power, and all services are started, except those that returned by themselves.
     /// - Clients continue, including those that plans started.
     ///
@@ -260,6 +263,8 @@ fn repair_everything() {
     for machine in machine::machines(&Selector::all()) {
         changed |= set_clock(machine, ClockSkew::exact());
         changed |= machine::resume(machine);
+        changed |= machine::repair_disk(machine);
+        changed |= machine::cancel_power_off_at_call(machine);
     }
     changed |= machine::end_stopping();
     changed |= machine::start_remaining();

@@ -78,8 +78,8 @@ pub use crate::storage::profile::DiskProfile;
 
 #[cfg(feature = "sim")]
 pub(crate) use crate::storage::disks::{
-    RunFolder, StorageSpec, close_process, images, install, is_empty, name_process, power_off,
-    remove, wipe,
+    RunFolder, StorageSpec, StoreCopies, close_process, copy, images, install, is_empty,
+    name_process, power_off, remove, restore, set_full, wipe,
 };
 
 use std::path::Path;

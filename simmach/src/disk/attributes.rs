@@ -29,17 +29,23 @@ impl FileSystem {
         Ok(())
     }
 
+    /// Returns the number of free pages.
+    pub(super) fn free_pages(&self) -> u64 {
+        if self.is_full { 0 } else { self.capacity.saturating_sub(self.used) }
+    }
+
     /// Returns the capacity and the free space, in bytes. A disk without a limit has a capacity of
     /// 1 TiB.
     pub(crate) fn space(&self) -> (u64, u64) {
         let pages = self.capacity.min((1 << 40) / PAGE as u64);
-        (pages * PAGE as u64, pages.saturating_sub(self.used) * PAGE as u64)
+        let free = self.free_pages().min(pages.saturating_sub(self.used));
+        (pages * PAGE as u64, free * PAGE as u64)
     }
 
     /// Returns `ENOSPC` if there is not enough free space for a range of a file.
     pub(crate) fn check_room(&self, file: InodeId, start: u64, length: u64) -> Answer<()> {
         let holes = self.content(file)?.pages.holes(start, length);
-        match holes <= self.capacity.saturating_sub(self.used) {
+        match holes <= self.free_pages() {
             true => Ok(()),
             false => Err(Errno(libc::ENOSPC)),
         }

@@ -40,12 +40,20 @@ impl FileSystem {
 
     /// Makes a sync of a file or a folder fail. The next sync does not write the affected changes
     /// either.
-    #[cfg_attr(not(test), expect(dead_code, reason = "calls that use it are not answered yet"))]
     pub(crate) fn fail_sync(&mut self, id: InodeId) -> Answer<()> {
         if let InodeKind::File(content) = &mut self.inode_mut(id)?.kind {
             content.fail_sync();
         }
         Ok(())
+    }
+
+    /// A sync of everything fails.
+    pub(crate) fn fail_sync_all(&mut self) {
+        for id in self.all() {
+            if let Some(InodeKind::File(content)) = self.find_mut(id).map(|inode| &mut inode.kind) {
+                content.fail_sync();
+            }
+        }
     }
 
     /// Makes a range of a file durable, as `msync` does.

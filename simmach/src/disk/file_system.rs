@@ -33,6 +33,8 @@ pub(crate) struct FileSystem {
     /// Maximum number of pages.
     pub(super) capacity: u64,
     pub(super) used: u64,
+    /// Whether no page is free, whatever the capacity is.
+    pub(super) is_full: bool,
     /// Number of inodes that existed before the machine's first start.
     own: usize,
 }
@@ -56,6 +58,7 @@ impl FileSystem {
             created: BTreeMap::new(),
             capacity: capacity / PAGE as u64,
             used: 0,
+            is_full: false,
             own: 0,
         };
         new.add(InodeKind::Folder(BTreeMap::new()), ROOT, 0o755, 0, Times::default());
@@ -528,7 +531,7 @@ impl FileSystem {
             return Err(Errno(libc::EFBIG));
         }
         let content = self.content(file)?;
-        let free = self.capacity.saturating_sub(self.used);
+        let free = self.free_pages();
         let length = fitting(content, start, (length as u64).min(room), free) as usize;
         if length == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
             return Err(Errno(libc::ENOSPC));

@@ -5,6 +5,7 @@ use std::task::Waker;
 
 use crate::disk::durability::Losses;
 use crate::disk::fate::{LossAddress, LossDraws};
+use crate::disk::faults::Faults;
 use crate::disk::file_system::FileSystem;
 use crate::disk::host::{HOME, RealHost};
 use crate::disk::inode::{InodeId, ROOT};
@@ -33,6 +34,8 @@ pub(crate) struct MachineDisks {
     working: BTreeMap<ProcessId, Start>,
     /// Mappings for writing, by address.
     pub(super) mappings: BTreeMap<usize, Mapping>,
+    /// Whether any disk has had a fault, or was to.
+    pub(super) has_faults: bool,
 }
 
 /// The disk of a machine.
@@ -46,6 +49,7 @@ pub(crate) struct MachineDisk {
     lock_waiters: Vec<Waker>,
     /// Number of files that were opened.
     opened: u64,
+    pub(super) faults: Faults,
 }
 
 /// Creates the disks of this thread's run.
@@ -69,7 +73,7 @@ pub(crate) fn with_disk<R>(
     with(|disks| f(disks.disk(machine)))
 }
 
-fn with<R>(f: impl FnOnce(&mut MachineDisks) -> Answer<R>) -> Answer<R> {
+pub(super) fn with<R>(f: impl FnOnce(&mut MachineDisks) -> Answer<R>) -> Answer<R> {
     let called = FILE_SYSTEMS.try_with(|slot| slot.with(f)).ok().flatten();
     called.unwrap_or(Err(Errno(libc::EIO)))
 }
@@ -122,6 +126,7 @@ pub(crate) fn set_working_folder(process: ProcessId, folder: Start) -> Answer<()
 pub(crate) fn close_process(process: ProcessId) {
     let _ = with(|disks| {
         disks.working.remove(&process);
+        disks.disks.values_mut().for_each(|disk| disk.faults.forget(process));
         for mapping in disks.forget_mappings(|mapping| mapping.process == process) {
             let is_mapped = disks
                 .mappings
@@ -174,8 +179,7 @@ pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
 pub(crate) fn wipe(machine: MachineId) {
     let _ = with(|disks| {
         if let Some(disk) = disks.disks.get_mut(&machine) {
-            disk.files = new_file_system();
-            disk.locks.clear();
+            disk.replace(new_file_system());
         }
         Ok(())
     });
@@ -197,13 +201,24 @@ impl MachineDisks {
         self.disk(mapping.machine).files.unmap(mapping.inode);
     }
 
-    fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
+    /// The faults of a machine's disk, if it has one.
+    pub(super) fn faults(&self, machine: MachineId) -> Option<&Faults> {
+        self.disks.get(&machine).map(|disk| &disk.faults)
+    }
+
+    /// The files of a machine, if its disk was used.
+    pub(super) fn files(&self, machine: MachineId) -> Option<&FileSystem> {
+        self.disks.get(&machine).map(|disk| &disk.files)
+    }
+
+    pub(super) fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
         let new = || MachineDisk {
             files: new_file_system(),
             failures: 0,
             locks: BTreeMap::new(),
             lock_waiters: Vec::new(),
             opened: 0,
+            faults: Faults::default(),
         };
         self.disks.entry(machine).or_insert_with(new)
     }
@@ -218,6 +233,14 @@ impl MachineDisks {
 }
 
 impl MachineDisk {
+    /// Puts other files on the disk. No process may have one of the old ones open.
+    pub(super) fn replace(&mut self, files: FileSystem) {
+        let is_full = self.files.is_full;
+        self.files = files;
+        self.files.is_full = is_full;
+        self.locks.clear();
+    }
+
     /// A number for a file that is opened.
     pub(crate) fn next_open(&mut self) -> u64 {
         self.opened += 1;

@@ -74,6 +74,31 @@ pub(crate) enum Act {
     EndFilter { number: u64 },
     /// Everything is repaired, and all services are started, as in `Sim::settle`.
     Settle,
+    /// The disk of a machine gets a fault.
+    BreakDisk { machine: MachineId, fault: DiskFault },
+    /// All faults of a machine's disk end.
+    RepairDisk { machine: MachineId },
+    /// A machine loses power at this changing call on its files, counted from 1.
+    PowerOffAtCall { machine: MachineId, calls: u64 },
+    /// A copy of a machine's disk is kept.
+    Snapshot { machine: MachineId, number: u64 },
+    /// A machine's disk is replaced by a kept copy, unless a process runs there.
+    Restore { machine: MachineId, number: u64 },
+}
+
+/// A fault of a machine's disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub(crate) enum DiskFault {
+    /// The next sync fails.
+    NextSync,
+    /// Reads fail.
+    Reads,
+    /// Writes and syncs fail.
+    Writes,
+    /// No space is free.
+    Full,
+    /// Calls wait until it ends.
+    Stall,
 }
 
 /// Processes on one machine.
@@ -178,6 +203,9 @@ impl Act {
             | Self::Wipe { .. }
             | Self::Partition { .. }
             | Self::Clog { .. }
+            | Self::BreakDisk { .. }
+            | Self::PowerOffAtCall { .. }
+            | Self::Restore { .. }
             | Self::Filter { .. } => true,
             Self::Link { is_original, .. } => !is_original,
             Self::Clock { offset, drift, .. } => (*offset, *drift) != (0, 0),
@@ -188,6 +216,8 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::RepairDisk { .. }
+            | Self::Snapshot { .. }
             | Self::Settle => false,
         }
     }
@@ -202,6 +232,11 @@ impl Act {
             | Self::Resume { machine }
             | Self::EndStop { machine }
             | Self::Wipe { machine }
+            | Self::BreakDisk { machine, .. }
+            | Self::RepairDisk { machine }
+            | Self::PowerOffAtCall { machine, .. }
+            | Self::Snapshot { machine, .. }
+            | Self::Restore { machine, .. }
             | Self::Clock { machine, .. } => Some(*machine),
             Self::Partition { .. }
             | Self::Heal { .. }
@@ -235,6 +270,9 @@ impl Act {
             Self::PowerOff { machine }
             | Self::Pause { machine }
             | Self::Wipe { machine }
+            | Self::BreakDisk { machine, .. }
+            | Self::PowerOffAtCall { machine, .. }
+            | Self::Restore { machine, .. }
             | Self::Clock { machine, .. } => std::slice::from_ref(machine),
             Self::Partition { from, .. } | Self::Clog { from, .. } | Self::Filter { from, .. } => {
                 from
@@ -248,6 +286,8 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::RepairDisk { .. }
+            | Self::Snapshot { .. }
             | Self::Settle => &[],
         }
     }

@@ -22,6 +22,7 @@ use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 use crate::engine::tasks::identity::{Identity, Role};
 use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
+use crate::engine::tasks::pauses::PauseReason;
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::table::{TaskFuture, TaskKey};
 
@@ -162,14 +163,14 @@ impl Engine {
         ended
     }
 
-    /// Pauses a process: its tasks are not polled until it is resumed. Returns false if it is paused already.
-    pub(crate) fn pause_process(&self, process: ProcessId) -> bool {
-        self.pauses.pause(process)
+    /// Pauses a process: its tasks are not polled until it is resumed. Returns false if it is paused for this reason already.
+    pub(crate) fn pause_process(&self, process: ProcessId, reason: PauseReason) -> bool {
+        self.pauses.pause(process, reason)
     }
 
-    /// Lets a paused process go on. Returns false if it is not paused.
-    pub(crate) fn resume_process(&self, process: ProcessId) -> bool {
-        let Some(held) = self.pauses.resume(process) else { return false };
+    /// Lets a paused process go on, unless it is paused for another reason too. Returns false if it is not paused for this one.
+    pub(crate) fn resume_process(&self, process: ProcessId, reason: PauseReason) -> bool {
+        let Some(held) = self.pauses.resume(process, reason) else { return false };
         let (by, mut ready) = (self.counters.polls.get(), self.ready.borrow_mut());
         for (nth, task) in (0..).zip(held) {
             ready.push(task, by, nth);
@@ -179,7 +180,7 @@ impl Engine {
 
     /// Drops every task of a process. Their destructors run with a dead scope and cannot affect the run.
     pub(crate) fn end_process(&self, process: ProcessId) {
-        drop(self.pauses.resume(process));
+        self.pauses.forget(process);
         self.end_tasks(|scope| scope.process == process);
     }
 

@@ -46,9 +46,28 @@ pub(super) fn wipe(machine: MachineId) -> io::Result<()> {
 }
 
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
-mod files {
+pub(super) mod files {
+    pub(in crate::machine) use crate::disk::faults::{
+        awaits_power_failure, break_disk, fail_power_at, has_fault, repair,
+    };
     pub(super) use crate::disk::machines::{images, is_empty, wipe};
+    use crate::disk::snapshot::{self, FileSnapshot};
     use crate::engine::MachineId;
+
+    /// The files of a disk.
+    pub(in crate::machine) type FileCopy = Option<FileSnapshot>;
+
+    pub(in crate::machine) fn copy(machine: MachineId) -> FileCopy {
+        snapshot::take(machine)
+    }
+
+    pub(in crate::machine) fn restore(machine: MachineId, copy: &FileCopy) {
+        match copy {
+            Some(copy) => snapshot::restore(machine, copy),
+            // The disk was never used.
+            None => wipe(machine),
+        }
+    }
 
     pub(super) fn power_off(machine: MachineId) -> u64 {
         let lost = crate::disk::machines::power_off(machine);
@@ -58,9 +77,31 @@ mod files {
 
 /// Where no system calls are answered, files are the host's.
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
-mod files {
+pub(super) mod files {
     use crate::disk_image::{Allowance, DiskImage};
     use crate::engine::MachineId;
+    use crate::engine::acts::DiskFault;
+
+    pub(in crate::machine) type FileCopy = ();
+    type PowerFailure = fn(MachineId);
+
+    pub(in crate::machine) fn break_disk(_: MachineId, _: DiskFault) {}
+
+    pub(in crate::machine) fn repair(_: MachineId) {}
+
+    pub(in crate::machine) fn has_fault(_: MachineId, _: Option<DiskFault>) -> bool {
+        false
+    }
+
+    pub(in crate::machine) fn fail_power_at(_: MachineId, _: Option<(u64, PowerFailure)>) {}
+
+    pub(in crate::machine) fn awaits_power_failure(_: MachineId) -> bool {
+        false
+    }
+
+    pub(in crate::machine) fn copy(_: MachineId) -> FileCopy {}
+
+    pub(in crate::machine) fn restore(_: MachineId, (): &FileCopy) {}
 
     pub(super) fn power_off(_: MachineId) -> u64 {
         0

@@ -3,7 +3,8 @@
 //! A machine that loses power loses its processes, its network state, and the data that is not durable on its disk.
 
 use crate::engine::record::event::ProcessExit;
-use crate::engine::{self, Effect, Event, MachineId};
+use crate::engine::{self, Effect, Event, MachineId, Scope, context};
+use crate::machine::disk_faults::cancel_power_off_at_call;
 use crate::machine::disks::{self, LostData};
 use crate::machine::down_by::mark_down;
 use crate::machine::end::end_process;
@@ -25,6 +26,7 @@ pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
 /// Powers off a machine: ends its processes, removes its network state, and reverts its disk to the
 /// last durable point.
 pub(crate) fn lose_power(machine: MachineId) {
+    cancel_power_off_at_call(machine);
     let running = with(|machines| {
         machines.all[machine.0 as usize].powered = false;
         machines.processes.alive(|process| process.machine == machine)
@@ -34,10 +36,21 @@ pub(crate) fn lose_power(machine: MachineId) {
     for process in running.into_iter().flatten() {
         end_process(process, ProcessExit::PowerLost);
     }
-    let lost = disks::power_off(machine);
-    engine::record_fault(Effect::PowerOff, Some(machine), || describe(lost));
-    engine::count_effect(Effect::WriteLost, lost.changes);
-    engine::trace(Event::PowerLost { machine, commits: lost.commits + lost.changes });
+    as_survivor(|| {
+        let lost = disks::power_off(machine);
+        engine::record_fault(Effect::PowerOff, Some(machine), || describe(lost));
+        engine::count_effect(Effect::WriteLost, lost.changes);
+        engine::trace(Event::PowerLost { machine, commits: lost.commits + lost.changes });
+    });
+}
+
+/// Calls `f` in a scope that is alive: code that took its own machine's power, or in whose call it failed, is dead, and would
+/// draw nothing.
+fn as_survivor(f: impl FnOnce()) {
+    match engine::live_scope() {
+        Some(_) => f(),
+        None => _ = context::try_with(|engine| engine.as_scope(Scope::HARNESS, f)),
+    }
 }
 
 fn describe(LostData { commits, changes }: LostData) -> String {

@@ -60,6 +60,9 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::MachineResumed { machine } => {
             format!("the processes of {} continue after a pause", names.machine(*machine))
         }
+        Event::DiskChanged { machine, change } => {
+            format!("{}: {}", names.machine(*machine), change.words())
+        }
         Event::PowerRestored { machine } => {
             format!("{} gets power back", names.machine(*machine))
         }

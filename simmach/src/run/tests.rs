@@ -4,6 +4,7 @@ mod acts;
 mod causes;
 mod clocks;
 mod control;
+mod disk_faults;
 mod endless_loops;
 mod files;
 mod instants;

@@ -14,9 +14,9 @@ use crate::machine::{self, ServiceId};
 use crate::net::control::Paths;
 use crate::net::{self, Choice, LinkState, NetworkProfile, PacketFate};
 use crate::sim::links::link_changed;
-use crate::sim::machines::{changes_clock, name_of, set_clock};
-use crate::sim::repair_everything;
+use crate::sim::machines::{changes_clock, check_unused, name_of, set_clock};
 use crate::sim::world::with;
+use crate::sim::{ControlError, disks, repair_everything};
 
 /// Carries out an act of a script. An act that finds nothing to do has no effect.
 pub(crate) fn carry_out(due: DueAct) {
@@ -109,6 +109,25 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
         }
         Act::EndFilter { number } => drop(with(|world| world.filters.remove(number))),
         Act::Settle => repair_everything(),
+        Act::BreakDisk { machine, fault } => machine::break_disk(*machine, *fault),
+        Act::RepairDisk { machine } => {
+            machine::repair_disk(*machine);
+            log::write_line(Level::Fault, *machine, text);
+        }
+        Act::PowerOffAtCall { machine, calls } => {
+            machine::power_off_at_call(*machine, *calls);
+            log::write_line(Level::Fault, *machine, text);
+        }
+        Act::Snapshot { machine, number } => {
+            break_on_error(disks::take_snapshot(*machine, *number));
+        }
+        Act::Restore { machine, number } => break_on_error(disks::restore(*machine, *number)),
+    }
+}
+
+fn break_on_error(done: Result<(), ControlError>) {
+    if let Err(error) = done {
+        machine::break_run(error.to_string());
     }
 }
 
@@ -124,11 +143,15 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
         Act::Pause { machine } => machine::can_pause(*machine),
         Act::Resume { machine } => machine::is_paused(*machine),
         Act::Wipe { machine } => {
-            let is_used = machine::has_running_service(*machine)
-                || !machine::clients_of(*machine).is_empty()
-                || machine::body_machine() == Some(*machine);
-            !is_used && !machine::is_disk_empty(*machine)
+            check_unused(&[*machine]).is_ok() && !machine::is_disk_empty(*machine)
         }
+        Act::Restore { machine, number } => {
+            let is_there = with(|world| world.disks.contains_key(number)) == Some(true);
+            is_there && check_unused(&[*machine]).is_ok()
+        }
+        Act::BreakDisk { machine, fault } => !machine::has_disk_fault(*machine, Some(*fault)),
+        Act::RepairDisk { machine } => machine::has_disk_fault(*machine, None),
+        Act::PowerOffAtCall { machine, .. } => machine::has_power(*machine),
         Act::Partition { from, to, both_ways } => {
             let would = |from, to| net::control::would_partition(owner, from, to, true);
             would(from, to) || *both_ways && would(to, from)
@@ -154,7 +177,7 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
             with(|world| world.filters.contains_key(number)).unwrap_or(false)
         }
         Act::HealAll => net::control::is_any_partitioned(),
-        Act::Filter { .. } | Act::Settle => true,
+        Act::Filter { .. } | Act::Settle | Act::Snapshot { .. } => true,
     }
 }
 
@@ -299,5 +322,15 @@ pub(crate) fn describe(act: &Act) -> String {
         }
         Act::EndFilter { .. } => "packet filter removed".to_owned(),
         Act::Settle => "cluster settled".to_owned(),
+        Act::BreakDisk { fault, .. } => machine::describe_fault(*fault).to_owned(),
+        Act::RepairDisk { .. } => "disk repaired".to_owned(),
+        Act::PowerOffAtCall { calls: 1, .. } => {
+            "loses power at its next change of files".to_owned()
+        }
+        Act::PowerOffAtCall { calls, .. } => {
+            format!("loses power at its {calls}th change of files from here")
+        }
+        Act::Snapshot { .. } => "disk copied".to_owned(),
+        Act::Restore { .. } => "disk replaced by a snapshot".to_owned(),
     }
 }

@@ -176,7 +176,7 @@ impl Sim {
         Ok(())
     }
 
-    /// Wipes the disks of all matching machines: their stores are deleted. Restarts that are pending after a crash are cancelled.
+    /// Wipes the disks of all matching machines: their files and stores are deleted. Restarts that are pending after a crash are cancelled.
     ///
     /// # Errors
     ///
@@ -185,20 +185,11 @@ impl Sim {
     pub fn wipe(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
         let machines = resolve_machines(&selector.into())?;
         let name = |machine| name_of(machine).unwrap_or_default();
-        let spared = |machine: &MachineId| with(|world| world.spared.contains(machine));
-        if machines.iter().any(|machine| spared(machine) == Some(true)) {
+        if are_spared(&machines) {
             request_fault(false, &machines, String::new);
             return Ok(());
         }
-        for machine in machines.iter().copied() {
-            if machine::has_running_service(machine) {
-                return Err(ControlError::InUse(name(machine)));
-            } else if !machine::clients_of(machine).is_empty() {
-                return Err(ControlError::ClientRuns(name(machine)));
-            } else if machine::body_machine() == Some(machine) {
-                return Err(ControlError::Body(name(machine)));
-            }
-        }
+        check_unused(&machines)?;
         let wiped = || machines.iter().filter_map(|machine| name_of(*machine)).collect::<Vec<_>>();
         let changes = |machine: &MachineId| {
             !machine::is_disk_empty(*machine) || machine::awaits_restart(*machine)
@@ -377,6 +368,27 @@ impl Targets {
         running.extend(self.clients);
         running
     }
+}
+
+/// Whether any of these machines would be down if the overlay had not left a fault out.
+pub(super) fn are_spared(machines: &[MachineId]) -> bool {
+    let are = with(|world| machines.iter().any(|machine| world.spared.contains(machine)));
+    are.unwrap_or(false)
+}
+
+/// An error if a process runs on one of these machines.
+pub(super) fn check_unused(machines: &[MachineId]) -> Result<(), ControlError> {
+    let name = |machine| name_of(machine).unwrap_or_default();
+    for machine in machines.iter().copied() {
+        if machine::has_running_service(machine) {
+            return Err(ControlError::InUse(name(machine)));
+        } else if !machine::clients_of(machine).is_empty() {
+            return Err(ControlError::ClientRuns(name(machine)));
+        } else if machine::body_machine() == Some(machine) {
+            return Err(ControlError::Body(name(machine)));
+        }
+    }
+    Ok(())
 }
 
 pub(super) fn resolve_machines(selector: &Selector) -> Result<Vec<MachineId>, ControlError> {

@@ -10,6 +10,7 @@ use crate::engine::context::Slot;
 use crate::engine::draws::address::Address;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, MachineId, ProcessId};
+use crate::machine::DiskCopy;
 use crate::net::PacketFilter;
 use crate::sim::{A_PLAN, Sim};
 
@@ -38,6 +39,11 @@ pub(crate) struct World {
     pub(super) spared: BTreeSet<MachineId>,
     /// The packet filters of a script, by their numbers in the script.
     pub(super) filters: BTreeMap<u64, PacketFilter>,
+    /// Copies of disks, by the numbers of their snapshots.
+    pub(super) disks: BTreeMap<u64, Rc<DiskCopy>>,
+    /// Number of snapshots so far that the test took, and that plans took.
+    pub(super) snapshots: u64,
+    pub(super) snapshots_of_plans: u64,
 }
 
 /// A plan of the library in a run.
@@ -78,7 +84,21 @@ pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
     let (sequences, faults, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
     let (plans, filters) = (Vec::new(), BTreeMap::new());
-    let world = World { seed, body, plans, clients, memory, sequences, faults, spared, filters };
+    let (disks, snapshots, snapshots_of_plans) = (BTreeMap::new(), 0, 0);
+    let world = World {
+        seed,
+        body,
+        plans,
+        clients,
+        memory,
+        sequences,
+        faults,
+        spared,
+        filters,
+        disks,
+        snapshots,
+        snapshots_of_plans,
+    };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
 }

@@ -55,6 +55,8 @@ pub(crate) struct Disks {
     has_root: bool,
     /// Machines whose folder was created.
     folders: BTreeSet<MachineId>,
+    /// Machines whose disk was filled.
+    full: BTreeSet<MachineId>,
     stores: Vec<StoreState>,
     handles: BTreeMap<u64, OpenHandle>,
     next: u64,
@@ -122,6 +124,7 @@ pub(crate) fn install(spec: StorageSpec) {
             spec,
             has_root: false,
             folders: BTreeSet::new(),
+            full: BTreeSet::new(),
             stores: Vec::new(),
             handles: BTreeMap::new(),
             next: 0,
@@ -179,6 +182,52 @@ pub(crate) fn is_empty(machine: MachineId) -> bool {
 /// The files of all stores, as their last commits left them.
 pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
     state(|disks| disks.images(allowance)).unwrap_or_default()
+}
+
+/// Fills the disk of a machine, so that writes fail, or frees it.
+pub(crate) fn set_full(machine: MachineId, is_full: bool) {
+    state(|disks| match is_full {
+        true => disks.full.insert(machine),
+        false => disks.full.remove(&machine),
+    });
+}
+
+/// Whether the disk of a machine was filled.
+pub(super) fn is_full(machine: MachineId) -> bool {
+    state(|disks| disks.full.contains(&machine)).unwrap_or(false)
+}
+
+/// The files of a machine's stores, by name.
+pub(crate) type StoreCopies = BTreeMap<String, Vec<u8>>;
+
+/// Copies the stores of a machine, as their last commits left them.
+pub(crate) fn copy(machine: MachineId) -> io::Result<StoreCopies> {
+    state(|disks| {
+        let stores = disks.stores.iter().filter(|store| store.machine == machine);
+        let read = |store: &StoreState| {
+            let file = disks.folder(machine).join(store.file_name());
+            match context::outside(|| fs::read(file)) {
+                Ok(bytes) => Some(Ok((store.file_name(), bytes))),
+                // It was not used since it was opened or wiped.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+                Err(error) => Some(Err(error)),
+            }
+        };
+        stores.filter_map(read).collect()
+    })
+    .unwrap_or_else(|| Ok(StoreCopies::new()))
+}
+
+/// Replaces the stores of a machine by copies.
+pub(crate) fn restore(machine: MachineId, copies: &StoreCopies) -> io::Result<()> {
+    wipe(machine)?;
+    if copies.is_empty() {
+        return Ok(());
+    }
+    let folder = state(|disks| disks.make_folder(machine)).unwrap_or(Err(Error::Closed))?;
+    context::outside(|| {
+        copies.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
+    })
 }
 
 /// Deletes the stores of a machine. Stores opened later are new and empty.

@@ -52,6 +52,9 @@ pub(super) fn write<R>(
         Durability::EveryCommit => Commit::Durable,
         Durability::Periodic(_) => Commit::Cached,
     };
+    if disks::is_full(transaction.machine) {
+        return Err(transaction.disk_full());
+    }
     let number = transaction.number;
     traced::begin();
     transaction
@@ -122,6 +125,14 @@ impl Transaction {
             Ok(_) | Err(_) => {}
         }
         result
+    }
+
+    /// The error of a write to a disk that was filled.
+    fn disk_full(&self) -> Error {
+        let name = disks::with_store(self.number, |store| store.name.clone()).unwrap_or_default();
+        disk_errors::record_disk_full(self.machine, &name);
+        let size = self.volume.as_ref().map_or(0, |volume| volume.map_size());
+        Error::full().in_store(&name, size)
     }
 
     /// Records a commit, and starts or cancels the flush timer.

@@ -1,5 +1,6 @@
 //! Calls on files of a machine's disk: those on paths, and those on open files and folders.
 
+mod faults;
 mod locks;
 mod mapping;
 mod open;
@@ -211,7 +212,8 @@ pub(super) fn status(descriptor: c_int) -> Answer<Status> {
     })
 }
 
-/// Adds a call to the trace: what it was about, and its result.
+/// Adds a call to the trace: what it was about, and its result. Nothing of the run may be borrowed, since the call may be the
+/// machine's last one.
 fn trace<T>(
     call: FileCall,
     subject: u64,
@@ -224,5 +226,6 @@ fn trace<T>(
         Err(Errno(error)) => -i64::from(*error),
     };
     engine::trace(Event::FileCall { call, subject, content, result: returned });
+    faults::finish(call, &answer);
     answer
 }

@@ -58,7 +58,7 @@ pub(super) fn pair(recorded: &[RecordedAct]) -> Vec<TimedAct> {
 fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
     let is_same_owner = repair.owner == fault.owner;
     match (&repair.act, &fault.act) {
-        (Act::Settle, Act::Wipe { .. }) => false,
+        (Act::Settle, Act::Wipe { .. } | Act::Restore { .. }) => false,
         (Act::Settle, _) => true,
         (Act::Start { machine, .. }, other) => down(other) == Some(*machine),
         (Act::Resume { machine }, Act::Pause { machine: paused }) => machine == paused,
@@ -78,6 +78,7 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
             (one, other) => one == other,
         },
         (Act::Clock { machine, .. }, Act::Clock { machine: set, .. }) => machine == set,
+        (Act::RepairDisk { machine }, Act::BreakDisk { machine: broken, .. }) => machine == broken,
         (Act::EndFilter { number }, Act::Filter { number: added, .. }) => number == added,
         _ => false,
     }
@@ -114,7 +115,7 @@ fn stopped(act: &Act) -> Option<MachineId> {
 fn down(act: &Act) -> Option<MachineId> {
     match act {
         Act::Stop { who, .. } | Act::Kill { who } => Some(who.machine),
-        Act::PowerOff { machine } => Some(*machine),
+        Act::PowerOff { machine } | Act::PowerOffAtCall { machine, .. } => Some(*machine),
         _ => None,
     }
 }
@@ -126,7 +127,7 @@ fn overlap(some: &[MachineId], others: &[MachineId]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::acts::{Processes, When};
+    use crate::engine::acts::{DiskFault, Processes, When};
 
     fn recorded(acts: &[(u64, Act)]) -> Vec<RecordedAct> {
         let one = |(at, act): &(u64, Act)| RecordedAct {
@@ -192,6 +193,21 @@ mod tests {
             [(0, vec![1]), (2, vec![4])]
         );
         assert_eq!(repairs(&[(1, cut(&a, &b)), (2, heal(&a, &c))]), [(0, vec![]), (1, vec![])]);
+    }
+
+    #[test]
+    fn repaired_disk_ends_all_its_faults() {
+        let [a, b, _] = M;
+        let fault = |machine, fault| Act::BreakDisk { machine, fault };
+        let acts = [
+            (1, fault(a, DiskFault::Full)),
+            (2, fault(b, DiskFault::Reads)),
+            (3, fault(a, DiskFault::NextSync)),
+            (7, Act::RepairDisk { machine: a }),
+            (8, Act::PowerOffAtCall { machine: b, calls: 3 }),
+            (9, start(b)),
+        ];
+        assert_eq!(repairs(&acts), [(0, vec![6]), (1, vec![]), (2, vec![4]), (4, vec![1])]);
     }
 
     #[test]

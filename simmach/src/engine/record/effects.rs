@@ -67,6 +67,12 @@ effects! {
     ;
     DiskFull: "disk full", "disks full", /// A write failed because a machine's disk was full.
     ;
+    DiskFault: "disk fault", "disk faults", /// The disk of a machine was filled, stalled, or made to fail.
+    ;
+    DiskError: "disk error", "disk errors", /// A read, write or sync of a file failed because of a disk fault.
+    ;
+    Restore: "disk replaced", "disks replaced", /// The disk of a machine was replaced by a snapshot.
+    ;
 }
 
 /// The number of times that each effect happened.

@@ -58,6 +58,45 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     /// A call on a file of a machine's disk that changed something or returned data: what it was about (an inode, or a hash of
     /// a path), a hash of its content, and a number of bytes, another result, or a negative error number.
     FileCall { call: FileCall, subject: u64, content: u64, result: i64 },
+    /// Something was done to the disk of a machine.
+    DiskChanged { machine: MachineId, change: DiskChange },
+}
+
+/// What was done to a disk. The numbers follow those of other events of machines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum DiskChange {
+    /// Its next sync fails.
+    NextSyncFails = 9,
+    /// Reads fail.
+    ReadsFail = 10,
+    /// Writes and syncs fail.
+    WritesFail = 11,
+    /// It has no free space.
+    Full = 12,
+    /// Calls wait.
+    Stalled = 13,
+    /// All faults ended.
+    Repaired = 14,
+    /// Its content was replaced by that of a snapshot.
+    Restored = 15,
+    /// The machine loses power at a later call.
+    PowerFailsAtCall = 16,
+}
+
+impl DiskChange {
+    /// The change in words, for logs and reports.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Self::NextSyncFails => "the next sync of its disk fails",
+            Self::ReadsFail => "reads of its disk fail",
+            Self::WritesFail => "writes to its disk fail",
+            Self::Full => "disk filled",
+            Self::Stalled => "disk stalled",
+            Self::Repaired => "disk repaired",
+            Self::Restored => "disk replaced by a snapshot",
+            Self::PowerFailsAtCall => "loses power at a later call on its files",
+        }
+    }
 }
 
 /// A call of the C library on a descriptor.
@@ -255,6 +294,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::PowerRestored { machine: id } => machine(id, 6),
             Self::MachinePaused { machine: id } => machine(id, 7),
             Self::MachineResumed { machine: id } => machine(id, 8),
+            Self::DiskChanged { machine: id, change } => machine(id, *change as u64),
             Self::LinksChanged { change, from, .. } => {
                 (7, [*change as u64, from.as_ref().len() as u64])
             }
@@ -310,6 +350,7 @@ impl NewEvent<'_> {
             | Self::PowerRestored { .. }
             | Self::MachinePaused { .. }
             | Self::MachineResumed { .. }
+            | Self::DiskChanged { .. }
             | Self::ZoneLinkChanged { .. }
             | Self::LinksRestored
             | Self::StepBegun { .. }
@@ -345,6 +386,7 @@ impl NewEvent<'_> {
             Self::PowerRestored { machine } => Event::PowerRestored { machine },
             Self::MachinePaused { machine } => Event::MachinePaused { machine },
             Self::MachineResumed { machine } => Event::MachineResumed { machine },
+            Self::DiskChanged { machine, change } => Event::DiskChanged { machine, change },
             Self::LinksChanged { change, from, to } => {
                 Event::LinksChanged { change, from: from.to_vec(), to: to.to_vec() }
             }

@@ -10,12 +10,28 @@ use std::collections::BTreeMap;
 use crate::engine::ids::ProcessId;
 use crate::engine::tasks::ready_queue::ReadyTask;
 
-/// The paused processes of a run, each with its ready tasks in the order in which they would have run.
+/// Why a process is paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum PauseReason {
+    /// Its machine's processes were paused.
+    Stopped,
+    /// It waits for its machine's disk.
+    Disk,
+}
+
+/// A paused process: for which reasons, by their numbers, and its ready tasks in the order in which they would have run.
+#[derive(Debug, Default)]
+struct Paused {
+    reasons: [bool; 2],
+    tasks: Vec<ReadyTask>,
+}
+
+/// The paused processes of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
     /// Whether any process is paused. In most runs this is false, which makes the check cheap.
     is_any: Cell<bool>,
-    held: RefCell<BTreeMap<ProcessId, Vec<ReadyTask>>>,
+    held: RefCell<BTreeMap<ProcessId, Paused>>,
 }
 
 impl Pauses {
@@ -23,52 +39,86 @@ impl Pauses {
         self.is_any.get()
     }
 
-    pub(crate) fn is_paused(&self, process: ProcessId) -> bool {
-        self.is_any.get() && self.held.borrow().contains_key(&process)
+    pub(crate) fn is_paused(&self, process: ProcessId, reason: PauseReason) -> bool {
+        self.is_any.get()
+            && self.held.borrow().get(&process).is_some_and(|held| held.reasons[reason as usize])
     }
 
-    /// Pauses a process. Returns false if it is paused already.
-    pub(crate) fn pause(&self, process: ProcessId) -> bool {
+    /// Pauses a process. Returns false if it is paused for this reason already.
+    pub(crate) fn pause(&self, process: ProcessId, reason: PauseReason) -> bool {
         self.is_any.set(true);
-        let mut is_new = false;
-        self.held.borrow_mut().entry(process).or_insert_with(|| {
-            is_new = true;
-            Vec::new()
-        });
-        is_new
+        let mut held = self.held.borrow_mut();
+        let paused = held.entry(process).or_default();
+        !std::mem::replace(&mut paused.reasons[reason as usize], true)
     }
 
     /// Holds a ready task of a paused process. Returns false if the process is not paused.
     pub(crate) fn hold(&self, process: ProcessId, ready: ReadyTask) -> bool {
         let mut held = self.held.borrow_mut();
-        let Some(tasks) = held.get_mut(&process) else { return false };
-        tasks.push(ready);
+        let Some(paused) = held.get_mut(&process) else { return false };
+        paused.tasks.push(ready);
         true
     }
 
-    /// Lets a process go on, or forgets one that has ended. Returns its ready tasks; `None` if it was not paused.
-    pub(crate) fn resume(&self, process: ProcessId) -> Option<Vec<ReadyTask>> {
+    /// Ends a pause. Returns `None` if the process was not paused for this reason, and otherwise its ready tasks, if it goes on
+    /// now: there may be another reason.
+    pub(crate) fn resume(&self, process: ProcessId, reason: PauseReason) -> Option<Vec<ReadyTask>> {
         let mut held = self.held.borrow_mut();
-        let tasks = held.remove(&process);
+        let paused = held.get_mut(&process)?;
+        if !std::mem::replace(&mut paused.reasons[reason as usize], false) {
+            return None;
+        }
+        if paused.reasons.contains(&true) {
+            return Some(Vec::new());
+        }
+        let tasks = held.remove(&process).map(|paused| paused.tasks);
         self.is_any.set(!held.is_empty());
         tasks
+    }
+
+    /// Forgets a process that has ended.
+    pub(crate) fn forget(&self, process: ProcessId) {
+        let mut held = self.held.borrow_mut();
+        held.remove(&process);
+        self.is_any.set(!held.is_empty());
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::PauseReason::{Disk, Stopped};
     use super::*;
+
+    fn ready(slot: u32) -> ReadyTask {
+        ReadyTask { slot, generation: 0, path: 0, wake: 1 }
+    }
+
+    fn slots(tasks: Option<Vec<ReadyTask>>) -> Option<Vec<u32>> {
+        tasks.map(|tasks| tasks.iter().map(|ready| ready.slot).collect())
+    }
 
     #[test]
     fn tasks_are_held_in_order_until_the_process_goes_on() {
         let (pauses, process) = (Pauses::default(), ProcessId(7));
-        let ready = |slot| ReadyTask { slot, generation: 0, path: 0, wake: 1 };
         assert!(!pauses.hold(process, ready(1)) && !pauses.is_any());
-        assert!(pauses.pause(process) && !pauses.pause(process));
+        assert!(pauses.pause(process, Stopped) && !pauses.pause(process, Stopped));
         assert!(pauses.hold(process, ready(1)) && pauses.hold(process, ready(2)));
         assert!(!pauses.hold(ProcessId(8), ready(3)));
-        let slots = |tasks: Vec<ReadyTask>| tasks.into_iter().map(|ready| ready.slot);
-        assert_eq!(pauses.resume(process).map(|tasks| slots(tasks).collect()), Some(vec![1, 2]));
-        assert!(pauses.resume(process).is_none() && !pauses.is_any());
+        assert_eq!(slots(pauses.resume(process, Stopped)), Some(vec![1, 2]));
+        assert!(pauses.resume(process, Stopped).is_none() && !pauses.is_any());
+    }
+
+    #[test]
+    fn tasks_are_held_while_there_is_any_reason() {
+        let (pauses, process) = (Pauses::default(), ProcessId(7));
+        assert!(pauses.pause(process, Stopped) && pauses.pause(process, Disk));
+        assert!(pauses.hold(process, ready(1)));
+        assert_eq!(slots(pauses.resume(process, Stopped)), Some(vec![]));
+        assert!(!pauses.is_paused(process, Stopped) && pauses.is_paused(process, Disk));
+        assert!(pauses.resume(process, Stopped).is_none());
+        assert_eq!(slots(pauses.resume(process, Disk)), Some(vec![1]));
+        assert!(pauses.pause(process, Disk));
+        pauses.forget(process);
+        assert!(!pauses.is_any());
     }
 }

@@ -12,7 +12,7 @@ use crate::{ClockSkew, net};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-/// Counts its connections on disk, and sends the count to each client.
+/// Counts its connections on disk, in a store and in a file, and sends the count to each client.
 async fn counter() -> Result {
     let db = crate::storage::open("db").await?;
     let listener = TcpListener::bind("0.0.0.0:7").await?;
@@ -27,6 +27,12 @@ async fn counter() -> Result {
                 Ok(count)
             });
             let count = count.await.map_or(0, |count| count as u8);
+            let log = std::fs::OpenOptions::new().create(true).append(true).open("log");
+            let written = log.and_then(|mut log| {
+                std::io::Write::write_all(&mut log, &[count])?;
+                log.sync_all()
+            });
+            drop(written);
             let _ = stream.write_all(&[count]).await;
         });
     }
@@ -129,10 +135,11 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
         4 => PacketFate::Delay(30.millis()),
         _ => PacketFate::Pass,
     })?;
+    let mut copy = sim.snapshot("a1.z")?;
     for round in 0..40 {
         let victim = *sim.choose(&["a1.z", "a2.z", "a3.z"]);
         let others = || vec!["a1.z", "a2.z", "c.b"];
-        match sim.random_range(0..13u32) {
+        match sim.random_range(0..20u32) {
             0 => sim.stop(victim, 20.millis()).await?,
             1 => sim.kill(victim)?,
             2 => sim.power_off(victim)?,
@@ -148,6 +155,17 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
                 sim.kill(victim)?;
                 sim.wipe(victim)?;
             }
+            12 => sim.fail_sync(victim)?,
+            13 => sim.fail_reads(others())?,
+            14 => sim.fail_writes(victim)?,
+            15 => sim.fill_disk(victim)?,
+            16 => sim.stall_disk(victim)?,
+            17 => sim.power_off_at_call(victim, sim.random_range(1..9))?,
+            18 => {
+                sim.kill("a2.z")?;
+                sim.restore("a2.z", copy)?;
+                copy = sim.snapshot(victim)?;
+            }
             _ => sim.power_off("a*.z")?,
         }
         sleep(sim.random_range(1..200u64).millis()).await;
@@ -159,6 +177,7 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
                 sim.set_link("b", "z", net::NetworkProfile::lan())?;
                 sim.resume(victim)?;
                 sim.rejoin(victim)?;
+                sim.repair_disk(others())?;
             }
             1 => sim.set_clock(victim, ClockSkew::exact())?,
             _ => {}
@@ -194,6 +213,11 @@ fn acts_of_a_users_plan_do_the_same() {
         "Clock",
         "Filter",
         "EndFilter",
+        "BreakDisk",
+        "RepairDisk",
+        "PowerOffAtCall",
+        "Snapshot",
+        "Restore",
     ] {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }

@@ -53,8 +53,7 @@ pub(in crate::system) fn add_mapping(
 /// `msync`: makes durable what was written to a range of memory. `None` if it does not show a file.
 pub(in crate::system) fn sync_mapping(address: usize, length: usize) -> Option<Answer<()>> {
     let (mapping, start) = mappings::find(address)?;
-    let synced = with_disk(mapping.machine, |disk| {
-        disk.files.sync_range(mapping.inode, start, length as u64)
-    });
+    let synced =
+        with_disk(mapping.machine, |disk| disk.sync_range(mapping.inode, start, length as u64));
     Some(trace(FileCall::Sync, mapping.inode.0, start, synced, |()| 0))
 }

@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_int};
 
+use crate::disk::faults::Access;
 use crate::disk::host::HostKind;
 use crate::disk::machines::{MachineDisk, at_path};
 use crate::disk::path::{Follow, Found, Resolved};
@@ -124,6 +125,7 @@ fn find_or_create(
             Err(Errno(libc::ENOENT))
         }
         Found::Nothing => {
+            disk.check(Access::Change)?;
             let folder = disk.parent(&resolved, now())?;
             let mode = mode & 0o7777 & !MASK;
             let inode = disk.files.create_file(folder, &resolved.name(), mode, now())?;
@@ -147,6 +149,7 @@ fn open_inode(
         }
         FileType::Link if flags & libc::O_PATH == 0 => Err(Errno(libc::ELOOP)),
         FileType::Folder if is_unnamed(flags) => {
+            disk.check(Access::Change)?;
             let mode = mode & 0o7777 & !MASK;
             let inode = disk.files.create_unnamed(inode, mode, now())?;
             Ok(Opened::Inode(inode, Vec::new()))
@@ -154,6 +157,7 @@ fn open_inode(
         FileType::Folder if writes(flags) || flags & libc::O_CREAT != 0 => Err(Errno(libc::EISDIR)),
         FileType::File => {
             if flags & libc::O_TRUNC != 0 {
+                disk.check(Access::Change)?;
                 disk.files.resize(inode, 0, now())?;
             }
             Ok(Opened::Inode(inode, Vec::new()))
@@ -171,6 +175,7 @@ fn open_host(
 ) -> Answer<Opened> {
     match kind {
         HostKind::Folder if is_unnamed(flags) => {
+            disk.check(Access::Change)?;
             let folder = disk.files.create_durable_folders(&resolved.path, now())?;
             let mode = mode & 0o7777 & !MASK;
             let inode = disk.files.create_unnamed(folder, mode, now())?;

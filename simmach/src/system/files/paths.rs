@@ -2,6 +2,7 @@
 
 use std::ffi::{CString, c_int};
 
+use crate::disk::faults::Access;
 use crate::disk::host::HostKind;
 use crate::disk::machines::{self, MachineDisk, at_path};
 use crate::disk::path::{Follow, Found, Resolved, Start};
@@ -103,6 +104,7 @@ fn make(
         Found::Device => Err(host_is_read_only(call.name(), &resolved.path)),
         Found::Nothing if resolved.names_folder && !may_end_in_slash => Err(Errno(libc::ENOENT)),
         Found::Nothing => {
+            disk.check(Access::Change)?;
             let folder = disk.parent(&resolved, now())?;
             make(disk, folder, &resolved.name())
         }
@@ -161,6 +163,7 @@ pub(in crate::system) fn remove(at: PathAt<'_>, is_folder: bool) -> Answer<()> {
         })),
         Found::OnDisk(inode) => {
             let parent = resolved.parent.ok_or(Errno(libc::EBUSY))?;
+            disk.check(Access::Change)?;
             let kind = disk.files.metadata(inode)?.kind;
             match (is_folder, kind) {
                 (true, FileType::File | FileType::Link) => Err(Errno(libc::ENOTDIR)),
@@ -224,6 +227,7 @@ fn move_name(from: PathAt<'_>, to: PathAt<'_>, must_be_new: bool) -> Answer<Opti
             return Err(host_is_read_only("rename", &target.path));
         }
         let folder = source.parent.ok_or(Errno(libc::EBUSY))?;
+        disk.check(Access::Change)?;
         let to_folder = disk.parent(&target, now())?;
         let (from, to) = ((folder, &source.name()[..]), (to_folder, &target.name()[..]));
         disk.files.rename(from, to, must_be_new, now())

@@ -5,11 +5,13 @@ use std::io::{IoSlice, IoSliceMut};
 
 use smallvec::SmallVec;
 
+use crate::disk::faults::Access;
 use crate::disk::locks::LockOwner;
 use crate::disk::machines::{MachineDisk, with_disk};
 use crate::disk::{FileType, InodeId, MAX_SIZE, SyncKind};
 use crate::engine::record::byte_hash::hash_bytes;
 use crate::engine::record::event::FileCall;
+use crate::engine::{self, Effect};
 use crate::interpose::system::{Answer, Errno, FolderEntry, NewTime, SyncCall};
 use crate::system::files::paths::{entry_type, record_failure, set_times_of};
 use crate::system::files::{OpenFile, now, own_process, trace, with_open};
@@ -28,6 +30,7 @@ pub(in crate::system) fn read(
         if !open.reads() {
             return Err(Errno(libc::EBADF));
         }
+        disk.check(Access::Read)?;
         let start = at.unwrap_or(open.position);
         let (mut total, mut hash) = (0, 0);
         for buffer in into.iter_mut() {
@@ -73,6 +76,7 @@ pub(in crate::system) fn write(
         if !open.writes() {
             return Err(Errno(libc::EBADF));
         }
+        disk.check(Access::Change)?;
         let size = disk.files.metadata(open.inode)?.size;
         // As in Linux, `pwrite` appends, too.
         let appends = open.flags & libc::O_APPEND != 0;
@@ -91,6 +95,8 @@ pub(in crate::system) fn write(
         Err(Errno(libc::ENOSPC)) => {
             let text = "write: the machine's disk is full".to_owned();
             record_failure(libc::ENOSPC, text);
+            let machine = engine::scope().map(|scope| scope.machine);
+            engine::record_fault(Effect::DiskFull, machine, || "no room for a write".to_owned());
             return trace(FileCall::Write, 0, 0, Err(Errno(libc::ENOSPC)), |_| 0);
         }
         Err(error) => return trace(FileCall::Write, 0, 0, Err(error), |_| 0),
@@ -174,6 +180,7 @@ pub(in crate::system) fn resize(descriptor: c_int, size: u64) -> Answer<()> {
         if !open.writes() {
             return Err(Errno(libc::EINVAL));
         }
+        disk.check(Access::Change)?;
         disk.files.resize(open.inode, size, now()).map_err(of_folder)?;
         open.sync_if_asked(disk)
     })
@@ -195,6 +202,7 @@ pub(in crate::system) fn allocate(
         if !open.writes() {
             return Err(Errno(libc::EBADF));
         }
+        disk.check(Access::Change)?;
         let end = start.checked_add(length).filter(|end| *end <= MAX_SIZE);
         let end = end.ok_or(Errno(libc::EFBIG))?;
         let size = disk.files.metadata(open.inode)?.size;
@@ -221,22 +229,16 @@ pub(in crate::system) fn allocate(
 /// `fsync`, `fdatasync` and `syncfs`.
 pub(in crate::system) fn sync(descriptor: c_int, call: SyncCall) -> Answer<()> {
     change(FileCall::Sync, descriptor, call as u64, |open, disk| match call {
-        SyncCall::All => disk.files.sync(open.inode, SyncKind::All),
-        SyncCall::Data => disk.files.sync(open.inode, SyncKind::Data),
-        SyncCall::FileSystem => {
-            disk.files.sync_all();
-            Ok(())
-        }
+        SyncCall::All => disk.sync(open.inode, SyncKind::All),
+        SyncCall::Data => disk.sync(open.inode, SyncKind::Data),
+        SyncCall::FileSystem => disk.sync_all(),
     })
 }
 
 /// `sync`.
 pub(in crate::system) fn sync_disk() -> Answer<()> {
     let Some((machine, _)) = own_process()? else { return Ok(()) };
-    let synced = with_disk(machine, |disk| {
-        disk.files.sync_all();
-        Ok(())
-    });
+    let synced = with_disk(machine, MachineDisk::sync_all);
     trace(FileCall::Sync, 0, SyncCall::FileSystem as u64, synced, |()| 0)
 }
 
@@ -301,8 +303,8 @@ impl OpenFile {
     /// Makes what was written durable, if the file was opened so.
     fn sync_if_asked(&self, disk: &mut MachineDisk) -> Answer<()> {
         match self.flags & libc::O_SYNC {
-            libc::O_SYNC => disk.files.sync(self.inode, SyncKind::All),
-            libc::O_DSYNC => disk.files.sync(self.inode, SyncKind::Data),
+            libc::O_SYNC => disk.sync(self.inode, SyncKind::All),
+            libc::O_DSYNC => disk.sync(self.inode, SyncKind::Data),
             _ => Ok(()),
         }
     }

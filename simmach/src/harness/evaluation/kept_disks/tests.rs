@@ -6,9 +6,9 @@ use std::sync::Arc;
 use heed::CommitOrAbort;
 use heed::types::Str;
 
-use super::*;
 use crate::engine::MachineId;
 use crate::engine::draws::overlay::Overlay;
+use crate::harness::evaluation::kept_disks::*;
 use crate::harness::testing::Scratch;
 use crate::run::run_spec;
 use crate::sim::Sim;

@@ -1,0 +1,193 @@
+//! Faults of a machine's disk: what fails, what waits, and the call at which the power fails.
+//!
+//! A fault belongs to the disk. It outlasts processes, power failures, wipes and snapshots, until the disk is repaired.
+
+use std::collections::BTreeSet;
+use std::task::Waker;
+
+use crate::disk::file_system::{FileSystem, SyncKind};
+use crate::disk::inode::InodeId;
+use crate::disk::machines::{MachineDisk, with};
+use crate::engine::acts::DiskFault;
+use crate::engine::tasks::pauses::PauseReason;
+use crate::engine::{MachineId, ProcessId, context};
+use crate::interpose::system::{Answer, Errno};
+
+/// The faults of a disk.
+#[derive(Debug, Default)]
+pub(super) struct Faults {
+    active: BTreeSet<DiskFault>,
+    /// Changing calls that are left until the power fails, and what happens then.
+    power: Option<(u64, PowerFailure)>,
+    /// Processes whose own thread waits for a stalled disk.
+    waiting: BTreeSet<ProcessId>,
+    /// Other threads that wait for it.
+    waiters: Vec<Waker>,
+}
+
+/// Takes the power of a machine.
+pub(crate) type PowerFailure = fn(MachineId);
+
+/// What a call on a file does to the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Access {
+    Read,
+    /// It changes a file or a name.
+    Change,
+    /// It makes changes durable.
+    Sync,
+}
+
+/// What follows a call on a file.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Aftermath {
+    Nothing,
+    /// The power fails in the call.
+    PowerFails(PowerFailure),
+    /// The disk is stalled, and the call does not return.
+    Waits,
+}
+
+/// Gives a disk a fault.
+pub(crate) fn break_disk(machine: MachineId, fault: DiskFault) {
+    let _ = with(|disks| {
+        let disk = disks.disk(machine);
+        disk.faults.active.insert(fault);
+        disk.files.is_full |= fault == DiskFault::Full;
+        disks.has_faults = true;
+        Ok(())
+    });
+}
+
+/// Ends all faults of a disk. What waits for it goes on.
+pub(crate) fn repair(machine: MachineId) {
+    let ended = with(|disks| {
+        let disk = disks.disk(machine);
+        disk.files.is_full = false;
+        let faults = &mut disk.faults;
+        faults.active.clear();
+        Ok((std::mem::take(&mut faults.waiting), std::mem::take(&mut faults.waiters)))
+    });
+    let Ok((waiting, waiters)) = ended else { return };
+    for process in waiting {
+        context::try_with(|engine| engine.resume_process(process, PauseReason::Disk));
+    }
+    waiters.into_iter().for_each(Waker::wake);
+}
+
+/// Whether a disk has this fault, or any if it is `None`.
+pub(crate) fn has_fault(machine: MachineId, fault: Option<DiskFault>) -> bool {
+    let has = with(|disks| {
+        let Some(faults) = disks.faults(machine) else { return Ok(false) };
+        Ok(fault.map_or(!faults.active.is_empty(), |fault| faults.active.contains(&fault)))
+    });
+    has.unwrap_or(false)
+}
+
+/// Has the power of a machine fail at a changing call on its files, counted from 1. `None` takes that back.
+pub(crate) fn fail_power_at(machine: MachineId, at: Option<(u64, PowerFailure)>) {
+    let _ = with(|disks| {
+        disks.disk(machine).faults.power = at;
+        disks.has_faults |= at.is_some();
+        Ok(())
+    });
+}
+
+/// Whether the power of a machine is to fail at a later call.
+pub(crate) fn awaits_power_failure(machine: MachineId) -> bool {
+    let awaits = with(|disks| Ok(disks.faults(machine).is_some_and(|own| own.power.is_some())));
+    awaits.unwrap_or(false)
+}
+
+/// A call on a machine's files has been made. `is_done`: whether it succeeded.
+pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> Aftermath {
+    let after = with(|disks| {
+        if !disks.has_faults {
+            return Ok(Aftermath::Nothing);
+        }
+        let faults = &mut disks.disk(machine).faults;
+        if is_done
+            && access != Access::Read
+            && let Some((calls, fail)) = &mut faults.power
+        {
+            *calls = calls.saturating_sub(1);
+            if *calls == 0 {
+                let fail = *fail;
+                faults.power = None;
+                return Ok(Aftermath::PowerFails(fail));
+            }
+        }
+        Ok(match faults.active.contains(&DiskFault::Stall) {
+            true => Aftermath::Waits,
+            false => Aftermath::Nothing,
+        })
+    });
+    after.unwrap_or(Aftermath::Nothing)
+}
+
+/// Has a process wait, from its next poll on, until the disk of its machine is repaired.
+pub(crate) fn hold(machine: MachineId, process: ProcessId) {
+    let _ = with(|disks| Ok(disks.disk(machine).faults.waiting.insert(process)));
+    context::try_with(|engine| engine.pause_process(process, PauseReason::Disk));
+}
+
+/// Has a waker woken when the disk of a machine is repaired.
+pub(crate) fn add_waiter(machine: MachineId, waker: &Waker) -> Answer<()> {
+    with(|disks| {
+        disks.disk(machine).faults.waiters.push(waker.clone());
+        Ok(())
+    })
+}
+
+impl Faults {
+    pub(super) fn forget(&mut self, process: ProcessId) {
+        self.waiting.remove(&process);
+    }
+}
+
+impl MachineDisk {
+    /// `EIO` if reads, or changes, fail.
+    pub(crate) fn check(&self, access: Access) -> Answer<()> {
+        let fault = match access {
+            Access::Read => DiskFault::Reads,
+            Access::Change | Access::Sync => DiskFault::Writes,
+        };
+        if self.faults.active.contains(&fault) { Err(Errno(libc::EIO)) } else { Ok(()) }
+    }
+
+    /// Makes a file or a folder durable, unless that fails.
+    pub(crate) fn sync(&mut self, inode: InodeId, kind: SyncKind) -> Answer<()> {
+        self.sync_by(|files, fails| match fails {
+            true => files.fail_sync(inode),
+            false => files.sync(inode, kind),
+        })
+    }
+
+    /// Makes everything durable, unless that fails.
+    pub(crate) fn sync_all(&mut self) -> Answer<()> {
+        self.sync_by(|files, fails| {
+            if fails {
+                files.fail_sync_all()
+            } else {
+                files.sync_all()
+            }
+            Ok(())
+        })
+    }
+
+    /// Makes a range of a file durable, unless that fails.
+    pub(crate) fn sync_range(&mut self, file: InodeId, start: u64, length: u64) -> Answer<()> {
+        self.sync_by(|files, fails| match fails {
+            true => files.fail_sync(file),
+            false => files.sync_range(file, start, length),
+        })
+    }
+
+    /// Calls `f` with whether a sync fails, and returns the error.
+    fn sync_by(&mut self, f: impl FnOnce(&mut FileSystem, bool) -> Answer<()>) -> Answer<()> {
+        let fails =
+            self.faults.active.remove(&DiskFault::NextSync) || self.check(Access::Sync).is_err();
+        f(&mut self.files, fails)?;
+        if fails { Err(Errno(libc::EIO)) } else { Ok(()) }
+    }
+}

@@ -1,0 +1,90 @@
+//! Faults of the disks of machines, and copies of disks.
+
+use std::io;
+
+use crate::engine::acts::DiskFault;
+use crate::engine::record::event::DiskChange;
+use crate::engine::{self, Effect, Event, MachineId};
+use crate::machine::disks::files;
+use crate::machine::power::power_off;
+use crate::storage::{self, StoreCopies};
+
+/// A copy of a machine's disk.
+#[derive(Debug)]
+pub(crate) struct DiskCopy {
+    files: files::FileCopy,
+    stores: StoreCopies,
+}
+
+/// Gives the disk of a machine a fault.
+pub(crate) fn break_disk(machine: MachineId, fault: DiskFault) {
+    files::break_disk(machine, fault);
+    if fault == DiskFault::Full {
+        storage::set_full(machine, true);
+    }
+    let change = change_of(fault);
+    engine::record_fault(Effect::DiskFault, Some(machine), || change.words().to_owned());
+    engine::trace(Event::DiskChanged { machine, change });
+}
+
+/// Ends all faults of a machine's disk. Returns false if there are none.
+pub(crate) fn repair_disk(machine: MachineId) -> bool {
+    if !has_disk_fault(machine, None) {
+        return false;
+    }
+    storage::set_full(machine, false);
+    engine::trace(Event::DiskChanged { machine, change: DiskChange::Repaired });
+    files::repair(machine);
+    true
+}
+
+/// Whether the disk of a machine has this fault, or any if it is `None`.
+pub(crate) fn has_disk_fault(machine: MachineId, fault: Option<DiskFault>) -> bool {
+    files::has_fault(machine, fault)
+}
+
+/// Has a machine lose its power at a changing call on its files, counted from 1.
+pub(crate) fn power_off_at_call(machine: MachineId, calls: u64) {
+    files::fail_power_at(machine, Some((calls, |machine| power_off(machine, None))));
+    engine::trace(Event::DiskChanged { machine, change: DiskChange::PowerFailsAtCall });
+}
+
+/// Cancels what [`power_off_at_call`] has announced. Returns false if there is nothing to cancel.
+pub(crate) fn cancel_power_off_at_call(machine: MachineId) -> bool {
+    let awaits = files::awaits_power_failure(machine);
+    if awaits {
+        files::fail_power_at(machine, None);
+    }
+    awaits
+}
+
+/// Copies the disk of a machine.
+pub(crate) fn copy_disk(machine: MachineId) -> io::Result<DiskCopy> {
+    Ok(DiskCopy { files: files::copy(machine), stores: storage::copy(machine)? })
+}
+
+/// Replaces the disk of a machine by a copy. No process may run there.
+pub(crate) fn restore_disk(machine: MachineId, copy: &DiskCopy) -> io::Result<()> {
+    files::restore(machine, &copy.files);
+    storage::restore(machine, &copy.stores)?;
+    engine::record_fault(Effect::Restore, Some(machine), || {
+        DiskChange::Restored.words().to_owned()
+    });
+    engine::trace(Event::DiskChanged { machine, change: DiskChange::Restored });
+    Ok(())
+}
+
+fn change_of(fault: DiskFault) -> DiskChange {
+    match fault {
+        DiskFault::NextSync => DiskChange::NextSyncFails,
+        DiskFault::Reads => DiskChange::ReadsFail,
+        DiskFault::Writes => DiskChange::WritesFail,
+        DiskFault::Full => DiskChange::Full,
+        DiskFault::Stall => DiskChange::Stalled,
+    }
+}
+
+/// A fault in words.
+pub(crate) fn describe_fault(fault: DiskFault) -> &'static str {
+    change_of(fault).words()
+}
