@@ -10,6 +10,7 @@
 
 mod attributes;
 mod content;
+pub(crate) mod delays;
 mod durability;
 mod fate;
 pub(crate) mod faults;
@@ -24,7 +25,6 @@ pub(crate) mod mappings;
 mod pages;
 pub(crate) mod path;
 mod power_failure;
-mod profile;
 mod region;
 pub(crate) mod snapshot;
 #[cfg(test)]

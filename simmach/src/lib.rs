@@ -88,6 +88,8 @@ mod disk;
 #[cfg(feature = "sim")]
 mod disk_image;
 #[cfg(feature = "sim")]
+mod disk_profile;
+#[cfg(feature = "sim")]
 mod engine;
 #[cfg(feature = "sim")]
 mod harness;
@@ -148,6 +150,8 @@ pub use crate::chaos::{
 };
 #[cfg(feature = "sim")]
 pub use crate::choice::{SampleUniform, Step, Steps};
+#[cfg(feature = "sim")]
+pub use crate::disk_profile::{CrashProfile, DiskProfile};
 #[cfg(feature = "sim")]
 pub use crate::engine::time::machine_clocks::ClockSkew;
 #[cfg(feature = "sim")]

@@ -48,8 +48,6 @@ mod error;
 pub(crate) mod memory_disk;
 mod name;
 mod options;
-#[cfg(feature = "sim")]
-mod profile;
 #[cfg(feature = "real")]
 mod real;
 mod size;
@@ -74,7 +72,7 @@ pub use crate::storage::traced::Traced;
 pub use crate::storage::txn::{ReadTxn, Table, WriteTxn};
 
 #[cfg(feature = "sim")]
-pub use crate::storage::profile::DiskProfile;
+pub use crate::disk_profile::DiskProfile;
 
 #[cfg(feature = "sim")]
 pub(crate) use crate::storage::disks::{

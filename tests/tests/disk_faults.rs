@@ -19,7 +19,7 @@ mod example {
     }
 
     async fn sync_fails_once(sim: Sim) -> Result {
-        tokio::time::sleep(sim.random_range(0..3_000u64).millis()).await;
+        simmach::time::sleep(sim.random_range(0..3_000u64).millis()).await;
         sim.fail_sync("log.zone")?;
         Ok(())
     }

@@ -7,7 +7,7 @@ use crate::disk::file_system::{FileSystem, SyncKind};
 use crate::disk::inode::{InodeId, InodeKind, ROOT};
 use crate::disk::journal::{self, NameChange};
 use crate::disk::power_failure::Victim;
-use crate::disk::profile::CrashProfile;
+use crate::disk_profile::CrashProfile;
 use crate::interpose::system::Answer;
 
 /// The losses of a power failure.

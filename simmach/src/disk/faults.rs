@@ -8,6 +8,7 @@ use std::task::Waker;
 use crate::disk::file_system::{FileSystem, SyncKind};
 use crate::disk::inode::InodeId;
 use crate::disk::machines::{MachineDisk, with};
+use crate::disk_profile::{Latency, Stalls};
 use crate::engine::acts::DiskFault;
 use crate::engine::tasks::pauses::PauseReason;
 use crate::engine::{MachineId, ProcessId, context};
@@ -44,8 +45,13 @@ pub(crate) enum Aftermath {
     Nothing,
     /// The power fails in the call.
     PowerFails(PowerFailure),
-    /// The disk is stalled, and the call does not return.
-    Waits,
+    /// The call takes time.
+    Takes {
+        latency: Latency,
+        stalls: Stalls,
+        /// The disk is stalled, and the call does not return before that ends.
+        is_stalled: bool,
+    },
 }
 
 /// Gives a disk a fault.
@@ -70,7 +76,7 @@ pub(crate) fn repair(machine: MachineId) {
     });
     let Ok((waiting, waiters)) = ended else { return };
     for process in waiting {
-        context::try_with(|engine| engine.resume_process(process, PauseReason::Disk));
+        context::try_with(|engine| engine.resume_process(process, PauseReason::StalledDisk));
     }
     waiters.into_iter().for_each(Waker::wake);
 }
@@ -102,9 +108,10 @@ pub(crate) fn awaits_power_failure(machine: MachineId) -> bool {
 /// A call on a machine's files has been made. `is_done`: whether it succeeded.
 pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> Aftermath {
     let after = with(|disks| {
-        if !disks.has_faults {
+        if !disks.has_faults && !disks.has_latencies {
             return Ok(Aftermath::Nothing);
         }
+        let files = disks.profile(machine);
         let faults = &mut disks.disk(machine).faults;
         if is_done
             && access != Access::Read
@@ -117,10 +124,13 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
                 return Ok(Aftermath::PowerFails(fail));
             }
         }
-        Ok(match faults.active.contains(&DiskFault::Stall) {
-            true => Aftermath::Waits,
-            false => Aftermath::Nothing,
-        })
+        let latency = match access {
+            Access::Read => files.read,
+            Access::Change => files.write,
+            Access::Sync => files.sync,
+        };
+        let is_stalled = faults.active.contains(&DiskFault::Stall);
+        Ok(Aftermath::Takes { latency, stalls: files.stalls, is_stalled })
     });
     after.unwrap_or(Aftermath::Nothing)
 }
@@ -128,7 +138,7 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
 /// Has a process wait, from its next poll on, until the disk of its machine is repaired.
 pub(crate) fn hold(machine: MachineId, process: ProcessId) {
     let _ = with(|disks| Ok(disks.disk(machine).faults.waiting.insert(process)));
-    context::try_with(|engine| engine.pause_process(process, PauseReason::Disk));
+    context::try_with(|engine| engine.pause_process(process, PauseReason::StalledDisk));
 }
 
 /// Has a waker woken when the disk of a machine is repaired.

@@ -8,7 +8,7 @@ use crate::disk::content::Content;
 use crate::disk::inode::{FileType, Inode, InodeId, InodeKind, Metadata, Name, ROOT, Times};
 use crate::disk::journal::NameChange;
 use crate::disk::pages::PAGE;
-use crate::disk::profile::CrashProfile;
+use crate::disk_profile::CrashProfile;
 use crate::engine::mix;
 use crate::interpose::system::{Answer, Errno};
 

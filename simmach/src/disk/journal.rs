@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use crate::disk::fate::{Fate, LossAddress, LossDraws, NAMES, Outlook, UNLIKELY};
 use crate::disk::inode::{InodeId, Name};
-use crate::disk::profile::CrashProfile;
+use crate::disk_profile::CrashProfile;
 
 /// A change of names, or a change of a file's size that the journal orders with them.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::task::Waker;
 
+use crate::disk::delays::Delays;
 use crate::disk::durability::Losses;
 use crate::disk::fate::{LossAddress, LossDraws};
 use crate::disk::faults::Faults;
@@ -12,8 +13,8 @@ use crate::disk::inode::{InodeId, ROOT};
 use crate::disk::locks::{LockOwner, Locks};
 use crate::disk::mappings::Mapping;
 use crate::disk::path::{self, Follow, Resolved, Start};
-use crate::disk::profile::CrashProfile;
 use crate::disk_image::{Allowance, DiskImage};
+use crate::disk_profile::FileProfile;
 use crate::engine::draws::address::Address;
 use crate::engine::{self, MachineId, ProcessId, Slot, mix};
 use crate::interpose::system::{Answer, Errno};
@@ -36,6 +37,12 @@ pub(crate) struct MachineDisks {
     pub(super) mappings: BTreeMap<usize, Mapping>,
     /// Whether any disk has had a fault, or was to.
     pub(super) has_faults: bool,
+    /// The profiles of machines that do not have the default one.
+    profiles: BTreeMap<MachineId, FileProfile>,
+    /// Whether calls on any of these disks take time.
+    pub(super) has_latencies: bool,
+    /// Processes that wait for their own calls.
+    pub(super) delays: Delays,
 }
 
 /// The disk of a machine.
@@ -55,6 +62,15 @@ pub(crate) struct MachineDisk {
 /// Creates the disks of this thread's run.
 pub(crate) fn install() {
     FILE_SYSTEMS.with(|slot| slot.install(MachineDisks::default()));
+}
+
+/// Sets the profiles of disks, before any disk is used.
+pub(crate) fn set_profiles(profiles: BTreeMap<MachineId, FileProfile>) {
+    let _ = with(|disks| {
+        disks.has_latencies = profiles.values().any(FileProfile::has_latencies);
+        disks.profiles = profiles;
+        Ok(())
+    });
 }
 
 /// Removes the disks of this thread's run.
@@ -127,6 +143,7 @@ pub(crate) fn close_process(process: ProcessId) {
     let _ = with(|disks| {
         disks.working.remove(&process);
         disks.disks.values_mut().for_each(|disk| disk.faults.forget(process));
+        disks.delays.forget(process);
         for mapping in disks.forget_mappings(|mapping| mapping.process == process) {
             let is_mapped = disks
                 .mappings
@@ -178,15 +195,17 @@ pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
 /// Empties the disk of a machine.
 pub(crate) fn wipe(machine: MachineId) {
     let _ = with(|disks| {
+        let profile = disks.profile(machine);
         if let Some(disk) = disks.disks.get_mut(&machine) {
-            disk.replace(new_file_system());
+            disk.replace(new_file_system(profile));
         }
         Ok(())
     });
 }
 
-fn new_file_system() -> FileSystem {
-    let mut files = FileSystem::new(CrashProfile::default(), u64::MAX);
+fn new_file_system(profile: FileProfile) -> FileSystem {
+    let capacity = profile.capacity.map_or(u64::MAX, |capacity| capacity as u64);
+    let mut files = FileSystem::new(profile.crash, capacity);
     for folder in FOLDERS {
         let made = files.create_durable_folders(folder.as_bytes(), 0);
         debug_assert!(made.is_ok(), "{folder}");
@@ -211,9 +230,14 @@ impl MachineDisks {
         self.disks.get(&machine).map(|disk| &disk.files)
     }
 
+    pub(super) fn profile(&self, machine: MachineId) -> FileProfile {
+        self.profiles.get(&machine).copied().unwrap_or_default()
+    }
+
     pub(super) fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
+        let profiles = &self.profiles;
         let new = || MachineDisk {
-            files: new_file_system(),
+            files: new_file_system(profiles.get(&machine).copied().unwrap_or_default()),
             failures: 0,
             locks: BTreeMap::new(),
             lock_waiters: Vec::new(),
@@ -235,8 +259,9 @@ impl MachineDisks {
 impl MachineDisk {
     /// Puts other files on the disk. No process may have one of the old ones open.
     pub(super) fn replace(&mut self, files: FileSystem) {
-        let is_full = self.files.is_full;
+        let FileSystem { profile, capacity, is_full, .. } = self.files;
         self.files = files;
+        (self.files.profile, self.files.capacity) = (profile, capacity);
         self.files.is_full = is_full;
         self.locks.clear();
     }

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use crate::disk::content::{Change, ChangeKind, Content, SECTOR};
 use crate::disk::fate::{Fate, LossAddress, LossDraws, Outlook, UNLIKELY};
-use crate::disk::profile::CrashProfile;
+use crate::disk_profile::CrashProfile;
 
 /// A file on a machine that loses power.
 pub(super) struct Victim<'a> {

@@ -10,9 +10,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::disk::fate::{LossAddress, LossDraws};
 use crate::disk::file_system::FileSystem;
 use crate::disk::inode::{InodeId, InodeKind};
-use crate::disk::profile::CrashProfile;
 use crate::disk::tests::model::{Model, Seen};
 use crate::disk::tests::operations::{Operation, Random};
+use crate::disk_profile::CrashProfile;
 use crate::engine::mix;
 
 const UNLIMITED: u64 = u64::MAX;

@@ -208,6 +208,11 @@ impl Engine {
         self.count(|counts| &mut counts.entropy)
     }
 
+    /// As [`Engine::next_draw`], for calls on files that take time.
+    pub(crate) fn next_file_call(&self) -> Numbered {
+        self.count(|counts| &mut counts.file_calls)
+    }
+
     /// The word of the step that the running task is in, or was spawned in; 0 outside of steps. What a task does in a step is
     /// numbered in the step.
     pub(crate) fn step_word(&self) -> u64 {

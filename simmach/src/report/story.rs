@@ -203,6 +203,7 @@ fn rest(deviations: &[Deviation]) -> Vec<String> {
             Family::Latency => "latency",
             Family::Commit => "commit time",
             Family::Blocking => "blocking call time",
+            Family::FileCall => "file call time",
             Family::Reorder => "packet delay",
             _ => "time",
         };

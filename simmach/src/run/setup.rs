@@ -1,5 +1,6 @@
 //! Installs the layers' state for a run and starts the machines, plans and body.
 
+use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, Location};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -7,12 +8,14 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 use crate::chaos::Plan;
+use crate::disk_profile::DiskProfile;
 use crate::engine::context::{self, Engine};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Role, Scope, mix, mix_text};
 use crate::guest::Runtime;
 use crate::machine::{self, MachineState, OnExit, Selector, names};
 use crate::net::{self, Host, NetSpec, NetworkProfile};
+use crate::run::guest_support;
 use crate::sim::{self, A_PLAN, Sim};
 use crate::spec::{Body, DeclaredService, Spec};
 use crate::storage::{self, RunFolder, StorageSpec};
@@ -77,13 +80,10 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
     });
     let last =
         |name: &str| topology.disks.iter().rev().find(|(selector, _)| selector.matches(name));
-    storage::install(StorageSpec {
-        folder,
-        disk: storage::DiskProfile::default(),
-        disks: numbered()
-            .filter_map(|(machine, name)| Some((machine, last(name)?.1.clone())))
-            .collect(),
-    });
+    let disks: BTreeMap<MachineId, DiskProfile> =
+        numbered().filter_map(|(machine, name)| Some((machine, last(name)?.1.clone()))).collect();
+    guest_support::set_disks(&disks);
+    storage::install(StorageSpec { folder, disk: DiskProfile::default(), disks });
     let mut all: Vec<MachineState> = machines.iter().cloned().map(MachineState::new).collect();
     for machine in &mut all {
         let rule =

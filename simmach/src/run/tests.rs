@@ -5,6 +5,7 @@ mod causes;
 mod clocks;
 mod control;
 mod disk_faults;
+mod disk_profiles;
 mod endless_loops;
 mod files;
 mod instants;

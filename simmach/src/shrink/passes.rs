@@ -36,6 +36,7 @@ const NOISE: &[Family] = &[
     Family::Latency,
     Family::Commit,
     Family::Blocking,
+    Family::FileCall,
     Family::Wake,
     Family::Select,
     Family::Epoll,
@@ -166,7 +167,8 @@ impl<'a> Shrinker<'a> {
         let strikes = PLANS;
         let packets: &[Family] = &[Family::Loss, Family::Reorder, Family::Duplicate];
         let orders: &[Family] = &[Family::Wake, Family::Select, Family::Epoll, Family::Start];
-        let times: &[Family] = &[Family::Latency, Family::Commit, Family::Blocking];
+        let times: &[Family] =
+            &[Family::Latency, Family::Commit, Family::Blocking, Family::FileCall];
         let sets = [
             with(&[]),
             with(&[&[Family::Step]]),

@@ -32,7 +32,7 @@ impl Sim {
     /// # use simmach::prelude::*;
     /// # async fn plan(sim: Sim) -> Result {
     /// sim.fail_sync("db.zone")?;
-    /// tokio::time::sleep(5.secs()).await;
+    /// simmach::time::sleep(5.secs()).await;
     /// sim.power_off("db.zone")?;
     /// sim.start("db.zone")?;
     /// # Ok(())
@@ -122,7 +122,7 @@ impl Sim {
     /// loop {
     ///     let calls = sim.random_range(1..40u64);
     ///     sim.power_off_at_call("db.zone", calls)?;
-    ///     tokio::time::sleep(1.secs()).await;
+    ///     simmach::time::sleep(1.secs()).await;
     ///     if !sim.machine("db.zone").has_power() {
     ///         sim.start("db.zone")?;
     ///     }

@@ -7,12 +7,12 @@ use indexmap::map::Entry;
 use indexmap::{IndexMap, IndexSet};
 use smallvec::{SmallVec, smallvec};
 
+use crate::disk_profile::DiskProfile;
 use crate::engine::{Name, NameHasher};
 use crate::machine::names::{self, NamePattern, parse_declaration};
 use crate::machine::{OnExit, Selector, Service, Termination};
 use crate::mistakes::Mistakes;
 use crate::net::{NetworkProfile, TcpConfig};
-use crate::storage::DiskProfile;
 
 /// The cluster of a test: machines, services, links, and their settings.
 ///

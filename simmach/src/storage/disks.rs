@@ -5,28 +5,28 @@
 //! power loss, a wipe and the end of the run close the environment. Each machine has a folder,
 //! which is created on first use.
 
+mod copies;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::task::Waker;
 use std::{fs, io};
 
-use crate::disk_image::{Allowance, DiskImage, Extent, ImageEntry, ImageKind};
+use crate::disk_profile::DiskProfile;
 use crate::engine::context;
 use crate::engine::{self, Effect, MachineId, ProcessId, RunId, Slot, TimerKey, mix, mix_text};
 use crate::storage::disk_errors::{self, Maps};
 use crate::storage::error::{Error, Result};
 use crate::storage::name;
 use crate::storage::options::Options;
-use crate::storage::profile::DiskProfile;
 use crate::storage::volume::Volume;
 use crate::storage::writers::Writers;
+
+pub(crate) use crate::storage::disks::copies::{StoreCopies, copy, images, restore};
 
 thread_local! {
     pub(crate) static DISKS: Slot<Disks> = const { Slot::new() };
 }
-
-/// The folder of stores in the image of a disk.
-const STORES: &str = "simmach-storage";
 
 /// Configuration of the storage of a run.
 #[derive(Debug)]
@@ -179,11 +179,6 @@ pub(crate) fn is_empty(machine: MachineId) -> bool {
     is_empty.unwrap_or(true)
 }
 
-/// The files of all stores, as their last commits left them.
-pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
-    state(|disks| disks.images(allowance)).unwrap_or_default()
-}
-
 /// Fills the disk of a machine, so that writes fail, or frees it.
 pub(crate) fn set_full(machine: MachineId, is_full: bool) {
     state(|disks| match is_full {
@@ -195,39 +190,6 @@ pub(crate) fn set_full(machine: MachineId, is_full: bool) {
 /// Whether the disk of a machine was filled.
 pub(super) fn is_full(machine: MachineId) -> bool {
     state(|disks| disks.full.contains(&machine)).unwrap_or(false)
-}
-
-/// The files of a machine's stores, by name.
-pub(crate) type StoreCopies = BTreeMap<String, Vec<u8>>;
-
-/// Copies the stores of a machine, as their last commits left them.
-pub(crate) fn copy(machine: MachineId) -> io::Result<StoreCopies> {
-    state(|disks| {
-        let stores = disks.stores.iter().filter(|store| store.machine == machine);
-        let read = |store: &StoreState| {
-            let file = disks.folder(machine).join(store.file_name());
-            match context::outside(|| fs::read(file)) {
-                Ok(bytes) => Some(Ok((store.file_name(), bytes))),
-                // It was not used since it was opened or wiped.
-                Err(error) if error.kind() == io::ErrorKind::NotFound => None,
-                Err(error) => Some(Err(error)),
-            }
-        };
-        stores.filter_map(read).collect()
-    })
-    .unwrap_or_else(|| Ok(StoreCopies::new()))
-}
-
-/// Replaces the stores of a machine by copies.
-pub(crate) fn restore(machine: MachineId, copies: &StoreCopies) -> io::Result<()> {
-    wipe(machine)?;
-    if copies.is_empty() {
-        return Ok(());
-    }
-    let folder = state(|disks| disks.make_folder(machine)).unwrap_or(Err(Error::Closed))?;
-    context::outside(|| {
-        copies.iter().try_for_each(|(name, bytes)| fs::write(folder.join(name), bytes))
-    })
 }
 
 /// Deletes the stores of a machine. Stores opened later are new and empty.
@@ -405,26 +367,6 @@ impl Disks {
         maps
     }
 
-    fn images(&self, allowance: &mut Allowance) -> Vec<DiskImage> {
-        let mut images: BTreeMap<MachineId, Vec<ImageEntry>> = BTreeMap::new();
-        for store in &self.stores {
-            let file = self.folder(store.machine).join(store.file_name());
-            let kind = match context::outside(|| read_whole(&file, allowance)) {
-                Ok(kind) => kind,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
-                Err(error) => ImageKind::LeftOut(error.to_string()),
-            };
-            let path = format!("{STORES}/{}", store.file_name()).into_bytes();
-            let entries = images.entry(store.machine).or_insert_with(|| {
-                let (path, kind) = (STORES.as_bytes().to_vec(), ImageKind::Folder);
-                vec![ImageEntry { path, kind, mode: 0o755 }]
-            });
-            entries.push(ImageEntry { path, kind, mode: 0o644 });
-        }
-        let image = |(machine, entries)| DiskImage { machine, entries };
-        images.into_iter().map(image).collect()
-    }
-
     fn disk(&self, machine: MachineId) -> &DiskProfile {
         self.spec.disks.get(&machine).unwrap_or(&self.spec.disk)
     }
@@ -484,15 +426,6 @@ impl Drop for Disks {
             }
         });
     }
-}
-
-fn read_whole(file: &Path, allowance: &mut Allowance) -> io::Result<ImageKind> {
-    let size = fs::metadata(file)?.len();
-    if let Err(left_out) = allowance.take(size) {
-        return Ok(left_out);
-    }
-    let data = vec![Extent { start: 0, bytes: fs::read(file)? }];
-    Ok(ImageKind::File { size, data })
 }
 
 impl StoreState {

@@ -8,10 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::disk::content::SECTOR;
 use crate::disk::file_system::SyncKind;
 use crate::disk::inode::{InodeId, Name, ROOT};
-use crate::disk::profile::CrashProfile;
 use crate::disk::tests::model::versions::{
     How, Version, base, count_file, explain_file, lost_resizes, sync_file,
 };
+use crate::disk_profile::CrashProfile;
 
 const PAGE: usize = 4096;
 const SECTOR_BYTES: usize = SECTOR as usize;

@@ -65,6 +65,11 @@ impl Address {
         Self::new(Family::Commit, [store, nth, part])
     }
 
+    /// A part of the latency of a task's `nth` call on files.
+    pub(crate) const fn file_call(task: u64, nth: u64, part: u64) -> Self {
+        Self::new(Family::FileCall, [task, nth, part])
+    }
+
     /// The duration of a task's `nth` blocking call.
     pub(crate) const fn blocking(task: u64, nth: u64) -> Self {
         Self::new(Family::Blocking, [task, nth, 0])

@@ -46,6 +46,8 @@ pub(crate) enum Family {
     Act = 18,
     /// What a power failure takes from a disk: (machine and failure, file, change and part).
     DiskLoss = 19,
+    /// The latency of a call on a file: (task, nth, part).
+    FileCall = 20,
 }
 
 impl Family {
@@ -70,6 +72,7 @@ impl Family {
         Self::Epoll,
         Self::Act,
         Self::DiskLoss,
+        Self::FileCall,
     ];
 
     /// Returns the family with this number.
@@ -90,6 +93,6 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
-        assert_eq!((Family::of_number(8), Family::of_number(20)), (None, None));
+        assert_eq!((Family::of_number(8), Family::of_number(21)), (None, None));
     }
 }

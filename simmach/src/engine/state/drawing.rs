@@ -87,6 +87,7 @@ fn kind_of(family: Family, of: u64) -> DeviationKind {
         | Family::Latency
         | Family::Commit
         | Family::Blocking
+        | Family::FileCall
         | Family::Isn
         | Family::Generator
         | Family::Entropy => DeviationKind::Delay,

@@ -25,6 +25,7 @@ pub(crate) struct Counts {
     pub(crate) draws: u64,
     pub(crate) selects: u64,
     pub(crate) entropy: u64,
+    pub(crate) file_calls: u64,
 }
 
 /// The counts of one task.

@@ -15,14 +15,16 @@ use crate::engine::tasks::ready_queue::ReadyTask;
 pub(crate) enum PauseReason {
     /// Its machine's processes were paused.
     Stopped,
-    /// It waits for its machine's disk.
+    /// Its calls on files take time.
     Disk,
+    /// Its machine's disk is stalled.
+    StalledDisk,
 }
 
 /// A paused process: for which reasons, by their numbers, and its ready tasks in the order in which they would have run.
 #[derive(Debug, Default)]
 struct Paused {
-    reasons: [bool; 2],
+    reasons: [bool; 3],
     tasks: Vec<ReadyTask>,
 }
 

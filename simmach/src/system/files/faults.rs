@@ -1,8 +1,15 @@
-//! What the disk's faults do to calls on files, apart from their answers: the power fails in a call, or the call waits.
+//! What the disk does to calls on files, apart from their answers: they take time, or the power fails in one of them.
 
+use std::time::Duration;
+
+use crate::disk::delays;
 use crate::disk::faults::{self, Access, Aftermath};
+use crate::disk_profile::{Latency, Stalls};
+use crate::engine::acts::DiskFault;
+use crate::engine::draws::address::Address;
 use crate::engine::record::event::FileCall;
-use crate::engine::{self, Effect, MachineId, ProcessId};
+use crate::engine::tasks::numbering::Numbered;
+use crate::engine::{self, Effect, MachineId, ProcessId, context};
 use crate::interpose::system::{Answer, Errno};
 use crate::system::files::paths::record_failure;
 use crate::system::threads::{self, Deadline};
@@ -21,7 +28,39 @@ pub(super) fn finish<T>(call: FileCall, answer: &Answer<T>) {
     match faults::finish_call(scope.machine, access, answer.is_ok()) {
         Aftermath::Nothing => {}
         Aftermath::PowerFails(fail) => fail(scope.machine),
-        Aftermath::Waits => wait(scope.machine, scope.process),
+        Aftermath::Takes { latency, stalls, is_stalled } => {
+            let nanos = draw_latency(latency, stalls);
+            if nanos > 0 && !threads::sleep(Duration::from_nanos(nanos)) {
+                delay(scope.process, nanos);
+            }
+            if is_stalled {
+                wait(scope.machine, scope.process);
+            }
+        }
+    }
+}
+
+/// Draws how long a call takes, in nanoseconds.
+fn draw_latency(latency: Latency, stalls: Stalls) -> u64 {
+    if latency == Latency::default() && stalls.per_million == 0 {
+        return 0;
+    }
+    let Some(Numbered { source, nth }) = context::try_with(|engine| engine.next_file_call()) else {
+        return 0;
+    };
+    let address = |part| Address::file_call(source, nth, part);
+    let own = latency.at(engine::unit(address(0)));
+    let chance = f64::from(stalls.per_million) / 1e6;
+    if chance > 0.0 && engine::chance(address(1), chance) {
+        return own.saturating_add(stalls.length.at(engine::unit(address(2))));
+    }
+    own
+}
+
+/// Delays the next poll of a process. Plans do not wait.
+fn delay(process: ProcessId, nanos: u64) {
+    if process != ProcessId::HARNESS {
+        delays::delay(process, nanos);
     }
 }
 
@@ -41,7 +80,7 @@ fn wait(machine: MachineId, process: ProcessId) {
         }
         return;
     }
-    while faults::has_fault(machine, Some(crate::engine::acts::DiskFault::Stall)) {
+    while faults::has_fault(machine, Some(DiskFault::Stall)) {
         let waited = threads::wait(Deadline(None), "a stalled disk", |waker| {
             faults::add_waiter(machine, waker)
         });
