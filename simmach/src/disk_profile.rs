@@ -104,39 +104,45 @@ impl DiskProfile {
         Self::with_commit(Latency { min: 50_000, median: 1_000_000, max: 10_000_000 })
     }
 
-    /// A local NVMe disk with power-loss protection: 12 µs to 1 ms for a durable commit and for a sync, with a median of 40 µs; a
-    /// read that is not in the page cache takes up to 200 µs.
+    /// A local NVMe disk with power-loss protection: 12 µs to 1 ms for a durable commit and for a
+    /// sync, with a median of 40 µs. A read that is not in the page cache takes up to 200 µs.
     ///
-    /// Sources: Mark Callaghan, *SSDs, power loss protection and fsync latency* (2026), which measured 12 to 58 µs for an fsync with
-    /// power-loss protection; Intel's specification of the SSD DC P4510, with a typical latency of 77 µs for a read.
+    /// Sources: Mark Callaghan, *SSDs, power loss protection and fsync latency* (2026), which
+    /// measured 12 to 58 µs for an fsync with power-loss protection. Lenovo's product guide for the
+    /// Intel P4500, which names 85 to 115 µs for a random read.
     pub const fn nvme() -> Self {
         Self::of_sync(Latency::of_micros(12, 40, 1_000), Latency::of_micros(1, 3, 200))
     }
 
-    /// A SATA solid-state disk without power-loss protection: 0.9 to 10 ms for a durable commit and for a sync, with a median of
-    /// 2 ms; a read that is not in the page cache takes up to 1 ms.
+    /// A SATA solid-state disk without power-loss protection: 0.9 to 10 ms for a durable commit and
+    /// for a sync, with a median of 2 ms. A read that is not in the page cache takes up to 1 ms.
     ///
-    /// Source: Mark Callaghan, *SSDs, power loss protection and fsync latency* (2026), which measured 0.9 to 5.4 ms for an fsync
-    /// without power-loss protection. The maximum is the 99th percentile that etcd's documentation recommends.
+    /// Sources: Mark Callaghan, *SSDs, power loss protection and fsync latency* (2026), which
+    /// measured 0.9 to 5.4 ms for an fsync without power-loss protection. The maximum is the 99th
+    /// percentile that etcd's documentation recommends. Intel's specification of the SSD DC S4500,
+    /// which names 110 µs for a random read, and 300 µs at the 99.9th percentile.
     pub const fn sata() -> Self {
         Self::of_sync(Latency::of_micros(900, 2_000, 10_000), Latency::of_micros(1, 3, 1_000))
     }
 
-    /// A hard disk with 7,200 rpm: 4 to 60 ms for a durable commit and for a sync, with a median of 15 ms; a read that is not in
-    /// the page cache takes up to 30 ms.
+    /// A hard disk with 7,200 rpm: 4 to 60 ms for a durable commit and for a sync, with a median of
+    /// 15 ms. A read that is not in the page cache takes up to 30 ms.
     ///
-    /// Calculated: a rotation takes 8.3 ms and an average seek about the same. A commit waits for at least half a rotation, and
-    /// usually for two seeks, one to its data and one to the journal; a read waits for one.
+    /// Calculated: a rotation takes 8.3 ms, and an average seek about the same. A commit waits for
+    /// at least half a rotation. It usually waits for two seeks, one to its data and one to the
+    /// journal. A read waits for one seek.
     pub const fn hdd() -> Self {
         Self::of_sync(Latency::of_micros(4_000, 15_000, 60_000), Latency::of_micros(1, 3, 30_000))
     }
 
-    /// A disk across a network, as clouds have them, that stalls now and then: 0.5 to 10 ms for a durable commit and for a sync, with
-    /// a median of 1.5 ms; one in 2,000 calls on files takes 0.1 to 30 s more.
+    /// A disk across a network that stalls now and then, such as a volume of a cloud: 0.5 to 10 ms
+    /// for a durable commit and for a sync, with a median of 1.5 ms. One in 2,000 calls on files
+    /// takes 0.1 to 30 s more.
     ///
-    /// Sources: the documentation of Amazon EBS promises "single-digit millisecond latency" for general purpose volumes, and
-    /// Linux's NVMe driver waits 30 s for a request (`nvme_core.io_timeout`), so that programs see stalls of up to this length and
-    /// no error. How often they stall is an assumption, made so that a run of some minutes has a few.
+    /// Sources: the documentation of Amazon EBS, which names a latency of single-digit milliseconds
+    /// for general purpose volumes, and 30 s as the usual timeout of Linux's NVMe driver
+    /// (`nvme_core.io_timeout`). Shorter stalls cause no error. How often a call stalls is an
+    /// assumption: a run of some minutes should have a few stalls.
     pub const fn network() -> Self {
         let mut disk =
             Self::of_sync(Latency::of_micros(500, 1_500, 10_000), Latency::of_micros(1, 3, 5_000));

@@ -22,7 +22,10 @@ mod sweep {
     async fn nothing(_: Sim) {}
 }
 
+use std::fs::{self, File};
 use std::hint::black_box;
+use std::io::Write;
+use std::os::unix::fs::FileExt;
 use std::process::{Command, ExitCode};
 use std::task::Context;
 
@@ -204,6 +207,42 @@ fn lmdb_commit(bencher: Bencher<'_, '_>) {
                 Ok(table.put(txn, "key", &n.to_le_bytes())?)
             });
             written.await.expect("there is room");
+        }
+    });
+}
+
+/// Creates, closes and deletes files.
+#[divan::bench]
+fn file_create_close_unlink(bencher: Bencher<'_, '_>) {
+    measure(bencher, MANY, async || {
+        for _ in 0..MANY {
+            drop(File::create("file").expect("there is room"));
+            fs::remove_file("file").expect("it exists");
+        }
+    });
+}
+
+/// Reads 100 bytes at different positions of a file.
+#[divan::bench]
+fn file_pread(bencher: Bencher<'_, '_>) {
+    measure(bencher, MANY, async || {
+        fs::write("file", [1; 1 << 16]).expect("there is room");
+        let file = File::open("file").expect("it exists");
+        let mut read = [0; 100];
+        for n in 0..MANY as u64 {
+            file.read_exact_at(&mut read, n * 37 % 60_000).expect("it is long enough");
+        }
+    });
+}
+
+/// Appends 100 bytes to a file and syncs it.
+#[divan::bench]
+fn file_append_fsync(bencher: Bencher<'_, '_>) {
+    measure(bencher, MANY, async || {
+        let mut file = File::create("file").expect("there is room");
+        for _ in 0..MANY {
+            file.write_all(&[1; 100]).expect("there is room");
+            file.sync_all().expect("the disk works");
         }
     });
 }
