@@ -26,7 +26,7 @@ fn on_a<F: Future<Output = Result> + 'static>(
     f: impl FnOnce() -> F + Send + 'static,
 ) -> Outcome {
     outcome(seed, move || {
-        let topology = Topology::new().machine("a", || std::future::pending::<()>());
+        let topology = Topology::new().machine("a", std::future::pending::<()>);
         let spec = SpecBuilder::new().topology(topology.disk("a", disk));
         let spec = if is_native { spec.native() } else { spec };
         spec.body(async move |sim: Sim| sim.run_on("a", async move { f().await }).await?)
@@ -191,7 +191,7 @@ fn crash_profile_decides_whether_a_synced_file_has_its_name() {
 #[test]
 fn restored_disk_keeps_its_own_profile() {
     pass(|| {
-        let idles = || std::future::pending::<()>();
+        let idles = std::future::pending::<()>;
         let topology = Topology::new().machine("a", idles).machine("b", idles);
         let topology = topology.disk("b", DiskProfile::ssd().capacity(8 << 10));
         SpecBuilder::new().topology(topology).body(async |sim: Sim| {
