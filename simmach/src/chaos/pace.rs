@@ -37,6 +37,14 @@ impl DurationRange {
         Self { least, most }
     }
 
+    pub(crate) const fn least(self) -> Duration {
+        self.least
+    }
+
+    pub(crate) const fn most(self) -> Duration {
+        self.most
+    }
+
     /// Returns why nothing can be drawn from this range; `None` if the range is valid. `of` is the
     /// name of the setting.
     pub(super) fn mistake(self, of: &str) -> Option<String> {
@@ -176,12 +184,23 @@ impl Strikes {
         })
     }
 
+    /// The number of strikes so far.
+    pub(crate) fn count(&self) -> u64 {
+        self.next
+    }
+
+    /// Begins the next strike without a wait. Returns `None` after the last one.
+    pub(crate) fn begin_next(&mut self) -> Option<Strike> {
+        let number = engine::next_active(Address::strike(self.plan, self.next, strike::HAPPENS))?;
+        self.next = number.checked_add(1)?;
+        Some(Strike { plan: self.plan, number })
+    }
+
     /// Waits for the next strike: as long as the tempo says, or until the time that the overlay sets. Returns `None` after
     /// the last strike.
     pub(crate) async fn next(&mut self) -> Option<Strike> {
-        let number = engine::next_active(Address::strike(self.plan, self.next, strike::HAPPENS))?;
-        self.next = number.checked_add(1)?;
-        let next = Strike { plan: self.plan, number };
+        let next = self.begin_next()?;
+        let number = next.number;
         match next.pinned(strike::WHEN) {
             Some(when) => {
                 let position = next.pinned(strike::SEQUENCE).zip(next.pinned(strike::STEP));
@@ -283,6 +302,11 @@ impl Strike {
             let act = Act::Start { machine, services };
             sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
         }
+    }
+
+    /// A word that identifies the strike.
+    pub(crate) fn word(self) -> u64 {
+        mix(self.plan, self.number)
     }
 
     /// Returns the plan that owns the strike.

@@ -27,6 +27,7 @@ mod runner;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::MachineId;
+use crate::engine::points::PointFault;
 
 pub(crate) use crate::engine::acts::anchors::{Anchor, AnchorCounts, AnchorEvent};
 pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
@@ -74,6 +75,19 @@ pub(crate) enum Act {
     EndFilter { number: u64 },
     /// Everything is repaired, and all services are started, as in `Sim::settle`.
     Settle,
+    /// The pass of a fault point on a machine is delayed or fails: the one that is going on, or else the next one. `point` is a
+    /// hash of its name.
+    Point { machine: MachineId, point: u64, fault: PointFault },
+    /// A fault that the user wrote, with the other machines that its plan may hit, and what was drawn for it.
+    Own {
+        number: u64,
+        name: String,
+        victims: Vec<MachineId>,
+        others: Vec<MachineId>,
+        drawn: Vec<(u32, u64)>,
+    },
+    /// A fault that the user wrote is undone.
+    EndOwn { number: u64 },
 }
 
 /// Processes on one machine.
@@ -178,7 +192,9 @@ impl Act {
             | Self::Wipe { .. }
             | Self::Partition { .. }
             | Self::Clog { .. }
-            | Self::Filter { .. } => true,
+            | Self::Filter { .. }
+            | Self::Point { .. }
+            | Self::Own { .. } => true,
             Self::Link { is_original, .. } => !is_original,
             Self::Clock { offset, drift, .. } => (*offset, *drift) != (0, 0),
             Self::Start { .. }
@@ -188,6 +204,7 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => false,
         }
     }
@@ -202,7 +219,12 @@ impl Act {
             | Self::Resume { machine }
             | Self::EndStop { machine }
             | Self::Wipe { machine }
+            | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => Some(*machine),
+            Self::Own { victims, .. } => match victims.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
             Self::Partition { .. }
             | Self::Heal { .. }
             | Self::HealAll
@@ -211,6 +233,7 @@ impl Act {
             | Self::Link { .. }
             | Self::Filter { .. }
             | Self::EndFilter { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => None,
         }
     }
@@ -235,11 +258,13 @@ impl Act {
             Self::PowerOff { machine }
             | Self::Pause { machine }
             | Self::Wipe { machine }
+            | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => std::slice::from_ref(machine),
             Self::Partition { from, .. } | Self::Clog { from, .. } | Self::Filter { from, .. } => {
                 from
             }
             Self::Link { paths: LinkPaths::Machines { from, .. }, .. } => from,
+            Self::Own { victims, .. } => victims,
             Self::Link { paths: LinkPaths::Zones { .. }, .. }
             | Self::Start { .. }
             | Self::Resume { .. }
@@ -248,6 +273,7 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => &[],
         }
     }

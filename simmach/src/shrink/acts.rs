@@ -4,6 +4,8 @@
 use crate::engine::acts::{Act, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::{below_of, mix};
+use crate::engine::ids::MachineId;
+use crate::engine::points::PointFault;
 use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::items::ShrinkItem;
 
@@ -154,12 +156,42 @@ impl ShrinkItem {
                     Box::new(TimedAct { act, ..(**timed).clone() })
                 }));
             }
+            Act::Own { drawn, victims, .. } => weaker.extend(weaker_own(timed, drawn, victims)),
+            Act::Point { machine, point, fault: PointFault::Delay(nanos) } => {
+                weaker.extend([12, 6, 3, 1].map(|shift| {
+                    let fault = PointFault::Delay(nanos >> shift);
+                    let act = Act::Point { machine: *machine, point: *point, fault };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                }));
+            }
             _ => {}
         }
         weaker.retain(|other| other != timed);
         let item = |act| Self { act: Some(act), ..self.clone() };
         weaker.into_iter().map(item).collect()
     }
+}
+
+/// A fault that the user wrote on fewer machines, and with smaller draws: all, then each of them.
+fn weaker_own(timed: &TimedAct, drawn: &[(u32, u64)], victims: &[MachineId]) -> Vec<Box<TimedAct>> {
+    let with = |change: &dyn Fn(&mut Vec<(u32, u64)>, &mut Vec<MachineId>)| {
+        let mut other = timed.clone();
+        if let Act::Own { drawn, victims, .. } = &mut other.act {
+            change(drawn, victims);
+        }
+        Box::new(other)
+    };
+    let mut weaker = Vec::new();
+    for shift in [63, 6, 3, 1] {
+        weaker.push(with(&|drawn, _| drawn.iter_mut().for_each(|(_, value)| *value >>= shift)));
+    }
+    for nth in 0..drawn.len() {
+        weaker.extend([63, 1].map(|shift| with(&|drawn, _| drawn[nth].1 >>= shift)));
+    }
+    weaker.extend(
+        less(victims).into_iter().map(|fewer| with(&|_, victims| victims.clone_from(&fewer))),
+    );
+    weaker
 }
 
 /// Returns shorter lists: each half, then the list without one of its elements. No list is empty.

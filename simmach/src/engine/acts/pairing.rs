@@ -79,6 +79,7 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
         },
         (Act::Clock { machine, .. }, Act::Clock { machine: set, .. }) => machine == set,
         (Act::EndFilter { number }, Act::Filter { number: added, .. }) => number == added,
+        (Act::EndOwn { number }, Act::Own { number: begun, .. }) => number == begun,
         _ => false,
     }
 }

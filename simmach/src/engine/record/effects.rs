@@ -67,6 +67,10 @@ effects! {
     ;
     DiskFull: "disk full", "disks full", /// A write failed because a machine's disk was full.
     ;
+    Own: "own fault", "own faults", /// A fault that the test brought with it began.
+    ;
+    PointFault: "fault at a point", "faults at points", /// Code was delayed, or failed, at a fault point.
+    ;
 }
 
 /// The number of times that each effect happened.

@@ -58,6 +58,8 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     /// A call on a file of a machine's disk that changed something or returned data: what it was about (an inode, or a hash of
     /// a path), a hash of its content, and a number of bytes, another result, or a negative error number.
     FileCall { call: FileCall, subject: u64, content: u64, result: i64 },
+    /// Code on a machine passed a fault point; `point` is a hash of its name.
+    PointPassed { machine: MachineId, point: u64 },
 }
 
 /// A call of the C library on a descriptor.
@@ -255,6 +257,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::PowerRestored { machine: id } => machine(id, 6),
             Self::MachinePaused { machine: id } => machine(id, 7),
             Self::MachineResumed { machine: id } => machine(id, 8),
+            Self::PointPassed { machine: id, .. } => machine(id, 9),
             Self::LinksChanged { change, from, .. } => {
                 (7, [*change as u64, from.as_ref().len() as u64])
             }
@@ -296,6 +299,7 @@ impl NewEvent<'_> {
                 hash_bytes(hash, &bytes)
             }
             Self::FileCall { content, .. } => hash_bytes(hash, &content.to_le_bytes()),
+            Self::PointPassed { point, .. } => hash_bytes(hash, &point.to_le_bytes()),
             Self::LinksChanged { from: [], to: [], .. } => hash,
             Self::LinksChanged { from, to, .. } => {
                 let machines = from.iter().chain(*to);
@@ -358,6 +362,7 @@ impl NewEvent<'_> {
             Self::FileCall { call, subject, content, result } => {
                 Event::FileCall { call, subject, content, result }
             }
+            Self::PointPassed { machine, point } => Event::PointPassed { machine, point },
         }
     }
 }
