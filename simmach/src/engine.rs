@@ -33,11 +33,13 @@ pub(crate) mod tasks;
 mod thread_storage;
 pub(crate) mod time;
 
+pub(crate) use crate::engine::acts::PointFault;
 pub(crate) use crate::engine::context::{Engine, Slot};
 pub(crate) use crate::engine::current::catch::{catch_and_log_panic, catch_test_panic};
 pub(crate) use crate::engine::current::draw::{
     below, chance, is_active, next_active, pinned, setting_below, unit, word,
 };
+pub(crate) use crate::engine::current::events::wait_for_event;
 pub(crate) use crate::engine::current::note::{
     count_effect, describe_disk_loss, mark_affected, record_act, record_deviation, record_fault,
     record_verdict, trace,
@@ -50,7 +52,6 @@ pub(crate) use crate::engine::draws::family::Family;
 pub(crate) use crate::engine::draws::{mix, mix_text};
 pub(crate) use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 pub(crate) use crate::engine::name::{Name, NameHasher};
-pub(crate) use crate::engine::points::PointFault;
 pub(crate) use crate::engine::record::effects::Effect;
 pub(crate) use crate::engine::record::event::Event;
 pub(crate) use crate::engine::tasks::identity::Role;

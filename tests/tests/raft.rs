@@ -1,7 +1,8 @@
 //! Tests `Swarm` with default settings on a raft: the correct program passes, and planted bugs are
 //! found and shrunk.
 
-use simmach::Swarm;
+use simmach::prelude::*;
+use simmach::{Cadence, FaultPlan, Target, faults};
 use simmach_tests::raft::{self, Bug};
 
 /// Number of seeds for the correct program.
@@ -67,4 +68,25 @@ fn is_found(bug: Bug, faults: u64, steps: u64) {
     let after = smaller.after();
     let is_small = after.faults <= faults && after.steps <= steps;
     assert!(is_small, "seed {seed}: {after:?}\n{}", smaller.story());
+}
+
+/// A leader that is cut off is where a stale read comes from: a plan that aims at the leader finds it in more of the seeds.
+#[test]
+fn stale_reads_are_found_sooner_at_the_leader() {
+    let cut_off = |target: fn() -> Target| {
+        move || {
+            let plan = FaultPlan::new(faults::Isolate).on(target());
+            let plan = plan.when(Cadence::every(300.millis()..1.secs()));
+            plan.lasting(300.millis()..1500.millis())
+        }
+    };
+    for bug in [Bug::UnconfirmedRead, Bug::LongLease] {
+        let failing = |target| {
+            let program = raft::program(Some(bug), SERVERS, cut_off(target));
+            (0..100).filter(|seed| !program.run(*seed).passed()).count()
+        };
+        let leader = failing(|| Target::new().role("leader"));
+        let any = failing(Target::new);
+        assert!(leader >= 2 * any && leader >= 20, "{bug:?}: {leader} and {any} of 100 seeds");
+    }
 }

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use crate::chaos::pace::{DurationRange, Strike, Strikes};
-use crate::engine;
-use crate::engine::event_waits::{AwaitedEvent, wait_for_event};
+use crate::engine::event_waits::AwaitedEvent;
+use crate::engine::{self, wait_for_event};
 use crate::sim::{self, Idle, Sim, Want};
 use crate::time::sleep;
 

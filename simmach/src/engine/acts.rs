@@ -27,7 +27,6 @@ mod runner;
 use serde::{Deserialize, Serialize};
 
 use crate::engine::ids::MachineId;
-use crate::engine::points::PointFault;
 
 pub(crate) use crate::engine::acts::anchors::{Anchor, AnchorCounts, AnchorEvent};
 pub(crate) use crate::engine::acts::runner::{DueAct, ScriptRunner};
@@ -88,6 +87,19 @@ pub(crate) enum Act {
     },
     /// A fault that the user wrote is undone.
     EndOwn { number: u64 },
+}
+
+/// What happens to the code at a point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum PointFault {
+    #[default]
+    Nothing,
+    /// It goes on after so many nanoseconds, if it awaits the point.
+    Delay(u64),
+    /// It takes its path for errors.
+    Error,
+    /// Its process has ended.
+    End,
 }
 
 /// Processes on one machine.

@@ -4,12 +4,13 @@
 
 pub(crate) mod catch;
 pub(crate) mod draw;
+pub(crate) mod events;
 pub(crate) mod note;
 
+use crate::engine::acts::PointFault;
 use crate::engine::context::{is_here, try_with};
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{ProcessId, RunId, Scope};
-use crate::engine::points::PointFault;
 use crate::engine::roles::Holder;
 use crate::engine::state::Engine;
 use crate::engine::tasks::wait::Wait;

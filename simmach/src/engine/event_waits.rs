@@ -1,14 +1,11 @@
 //! Plans that wait for events of the program: commits, packets and steps.
 
 use std::cell::{Cell, RefCell};
-use std::future::poll_fn;
 use std::rc::Rc;
-use std::task::{Poll, Waker};
+use std::task::Waker;
 
 use crate::engine::acts::AnchorEvent;
-use crate::engine::context::try_with;
 use crate::engine::ids::MachineId;
-use crate::engine::tasks::wait::Wait;
 
 /// An event that a plan waits for.
 #[derive(Clone, Debug)]
@@ -28,20 +25,22 @@ pub(crate) struct EventWaits {
     is_any: Cell<bool>,
 }
 
+/// A wait for the n-th of such events.
 #[derive(Debug)]
-struct EventWait {
-    event: AwaitedEvent,
+pub(crate) struct EventWait {
+    pub(crate) event: AwaitedEvent,
     /// Number of events until its end.
-    left: u32,
-    state: Rc<WaitState>,
+    pub(crate) left: u32,
+    pub(crate) state: Rc<WaitState>,
 }
 
+/// What a wait and its future share.
 #[derive(Debug, Default)]
-struct WaitState {
-    is_over: Cell<bool>,
+pub(crate) struct WaitState {
+    pub(crate) is_over: Cell<bool>,
     /// The machine of the event.
-    machine: Cell<Option<MachineId>>,
-    waker: RefCell<Option<Waker>>,
+    pub(crate) machine: Cell<Option<MachineId>>,
+    pub(crate) waker: RefCell<Option<Waker>>,
 }
 
 impl AwaitedEvent {
@@ -91,43 +90,17 @@ impl EventWaits {
         }
     }
 
-    fn add(&self, wait: EventWait) {
+    pub(crate) fn add(&self, wait: EventWait) {
         self.waits.borrow_mut().push(wait);
         self.update();
     }
 
-    fn remove(&self, state: &Rc<WaitState>) {
+    pub(crate) fn remove(&self, state: &Rc<WaitState>) {
         self.waits.borrow_mut().retain(|wait| !Rc::ptr_eq(&wait.state, state));
         self.update();
     }
 
     fn update(&self) {
         self.is_any.set(!self.waits.borrow().is_empty());
-    }
-}
-
-/// Waits for the `nth` event from now on, counted from 1. Returns its machine; `None` for a step.
-pub(crate) async fn wait_for_event(event: AwaitedEvent, nth: u32) -> Option<MachineId> {
-    let state = Rc::new(WaitState::default());
-    let wait = EventWait { event, left: nth.max(1), state: Rc::clone(&state) };
-    try_with(|engine| engine.event_waits.add(wait));
-    let waiting = Waiting(state);
-    poll_fn(|cx| {
-        if waiting.0.is_over.get() {
-            return Poll::Ready(waiting.0.machine.get());
-        }
-        *waiting.0.waker.borrow_mut() = Some(cx.waker().clone());
-        try_with(|engine| engine.record_wait(Wait::Named("an event of the program")));
-        Poll::Pending
-    })
-    .await
-}
-
-/// Ends the wait when its future is dropped.
-struct Waiting(Rc<WaitState>);
-
-impl Drop for Waiting {
-    fn drop(&mut self) {
-        try_with(|engine| engine.event_waits.remove(&self.0));
     }
 }

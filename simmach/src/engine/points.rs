@@ -3,23 +3,9 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
-
+use crate::engine::acts::PointFault;
 use crate::engine::draws::mix_text;
 use crate::engine::ids::{MachineId, Scope};
-
-/// What happens to the code at a point.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub(crate) enum PointFault {
-    #[default]
-    Nothing,
-    /// It goes on after so many nanoseconds, if it awaits the point.
-    Delay(u64),
-    /// It takes its path for errors.
-    Error,
-    /// Its process has ended.
-    End,
-}
 
 /// The points of a run.
 #[derive(Default)]

@@ -1,11 +1,10 @@
 //! The acts of a script as items of the shrinker, which removes acts with their repairs, moves
 //! acts, and weakens them.
 
-use crate::engine::acts::{Act, RecordedAct, Script, TimedAct, When};
+use crate::engine::acts::{Act, PointFault, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
-use crate::engine::points::PointFault;
 use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::items::ShrinkItem;
 

@@ -5,9 +5,9 @@
 
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, Processes};
+use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, PointFault, Processes};
 use crate::engine::log::{self, Level};
-use crate::engine::points::{Pass, PointFault};
+use crate::engine::points::Pass;
 use crate::engine::record::event::LinkChange;
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{

@@ -6,8 +6,8 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Processes};
-use crate::engine::points::{PointFault, Points};
+use crate::engine::acts::{Act, PointFault, Processes};
+use crate::engine::points::Points;
 use crate::engine::{self, MachineId, Scope, Wait, context};
 use crate::machine::{self, Selector};
 use crate::sim::machines::{name_of, resolve_machines};

@@ -1,8 +1,8 @@
 //! Passes of points: the strikes that are bound to them happen within the poll of the code that passes.
 
-use crate::engine::acts::AnchorEvent;
+use crate::engine::acts::{AnchorEvent, PointFault};
 use crate::engine::ids::Scope;
-use crate::engine::points::{Pass, PointFault, Points};
+use crate::engine::points::{Pass, Points};
 use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
