@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use crate::chaos::budget::Groups;
 use crate::chaos::fault::Fault;
@@ -16,6 +17,10 @@ use crate::engine::{MachineId, wait_for_event};
 use crate::machine;
 use crate::sim::points::strike_at;
 use crate::sim::{self, Idle, Sim, name_of};
+use crate::time::timeout;
+
+/// How long a strike waits for its event. The program may have no such events.
+const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// One run of the plan.
 pub(super) struct Run {
@@ -37,7 +42,8 @@ impl Run {
             let begun = match self.moments.of(strike) {
                 Moment::Now => self.begin(kind, strike, None),
                 Moment::Event(event, nth) => {
-                    let at = wait_for_event(event(self.plan.machines.candidates()), nth).await;
+                    let event = wait_for_event(event(self.plan.machines.candidates()), nth);
+                    let at = timeout(LONGEST_WAIT, event).await.unwrap_or(None);
                     self.begin(kind, strike, at)
                 }
                 Moment::Point(point, nth) => self.begin_at_point(kind, strike, &point, nth).await,
@@ -60,8 +66,11 @@ impl Run {
         let begun = Rc::new(RefCell::new(None));
         let (run, there) = (Rc::clone(self), Rc::clone(&begun));
         let at = move |machine| *there.borrow_mut() = run.begin(kind, strike, Some(machine));
-        strike_at(point, self.plan.machines.candidates(), nth, at).await;
-        begun.take()
+        let passed = strike_at(point, self.plan.machines.candidates(), nth, at);
+        match timeout(LONGEST_WAIT, passed).await {
+            Ok(_) => begun.take(),
+            Err(_) => self.begin(kind, strike, None),
+        }
     }
 
     /// Strikes now; first of all the machine `at`, if it can be hit. Returns `None` if there is nothing to hit.
