@@ -155,7 +155,9 @@ impl ShrinkItem {
                     Box::new(TimedAct { act, ..(**timed).clone() })
                 }));
             }
-            Act::Own { drawn, victims, .. } => weaker.extend(weaker_own(timed, drawn, victims)),
+            Act::Own { drawn, victims, .. } => {
+                weaker.extend(weaker_own(timed, drawn, victims).into_iter().map(Box::new))
+            }
             Act::Point { machine, point, fault: PointFault::Delay(nanos) } => {
                 weaker.extend([12, 6, 3, 1].map(|shift| {
                     let fault = PointFault::Delay(nanos >> shift);
@@ -171,26 +173,27 @@ impl ShrinkItem {
     }
 }
 
-/// A fault that the user wrote on fewer machines, and with smaller draws: all, then each of them.
-fn weaker_own(timed: &TimedAct, drawn: &[(u32, u64)], victims: &[MachineId]) -> Vec<Box<TimedAct>> {
-    let with = |change: &dyn Fn(&mut Vec<(u32, u64)>, &mut Vec<MachineId>)| {
+/// A fault that the user wrote with smaller draws, all of them and then each, and on fewer machines.
+fn weaker_own(timed: &TimedAct, drawn: &[(u32, u64)], victims: &[MachineId]) -> Vec<TimedAct> {
+    let smaller = |shift: u32, nth: Option<usize>| {
         let mut other = timed.clone();
-        if let Act::Own { drawn, victims, .. } = &mut other.act {
-            change(drawn, victims);
+        if let Act::Own { drawn, .. } = &mut other.act {
+            let own = drawn.iter_mut().enumerate();
+            let chosen = own.filter(|(at, _)| nth.is_none_or(|nth| nth == *at));
+            chosen.for_each(|(_, (_, value))| *value >>= shift);
         }
-        Box::new(other)
+        other
     };
-    let mut weaker = Vec::new();
-    for shift in [63, 6, 3, 1] {
-        weaker.push(with(&|drawn, _| drawn.iter_mut().for_each(|(_, value)| *value >>= shift)));
-    }
-    for nth in 0..drawn.len() {
-        weaker.extend([63, 1].map(|shift| with(&|drawn, _| drawn[nth].1 >>= shift)));
-    }
-    weaker.extend(
-        less(victims).into_iter().map(|fewer| with(&|_, victims| victims.clone_from(&fewer))),
-    );
-    weaker
+    let on = |fewer: Vec<MachineId>| {
+        let mut other = timed.clone();
+        if let Act::Own { victims, .. } = &mut other.act {
+            *victims = fewer;
+        }
+        other
+    };
+    let all = [63, 6, 3, 1].map(|shift| smaller(shift, None));
+    let each = (0..drawn.len()).flat_map(|nth| [63, 1].map(|shift| smaller(shift, Some(nth))));
+    all.into_iter().chain(each).chain(less(victims).into_iter().map(on)).collect()
 }
 
 /// Returns shorter lists: each half, then the list without one of its elements. No list is empty.
