@@ -1,6 +1,7 @@
 //! Plans of parts: cadences, targets, faults and budgets, and plans of plans.
 
 use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
 
 use crate::chaos::{Budget, Cadence, Fault, FaultPlan, Hit, InSequence, OneOf, SideBySide, Target};
 use crate::engine::MachineId;
@@ -217,7 +218,7 @@ fn plan_that_can_never_strike_is_a_mistake() {
         ),
         (cadence(Cadence::every(9.secs()).within(1.secs()..5.secs())), "set a shorter time"),
         (cadence(Cadence::drawn().times(0)), "`times`: with 0 times"),
-        (cadence(Cadence::at_commit(5..=2)), "`at_commit`: the range 5..=2"),
+        (cadence(Cadence::at_commit(RangeInclusive::new(5, 2))), "`at_commit`: the range 5..=2"),
         (cadence(Cadence::at_point("", 1..=2)), "the name of the point is empty"),
         (mistakes(&kills().on("vk*")), "no machine matches `vk*`"),
         (mistakes(&kills().on(Target::new().zone("dc"))), "no machine is in the zone `dc`"),

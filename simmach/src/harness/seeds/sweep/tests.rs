@@ -162,7 +162,8 @@ fn with_kinds(index: u64) -> FinishedRun {
         index if index % 5 == 0 => failed(FailureKind::Panic, "torn"),
         _ => Verdict::Passed,
     };
-    let kinds = [("pauses", 5), ("kills", 3)].into_iter().filter(|(_, nth)| index % nth == 0);
+    let kinds =
+        [("pauses", 5), ("kills", 3)].into_iter().filter(|(_, nth)| index.is_multiple_of(*nth));
     let kinds = kinds.map(|(kind, _)| kind.to_owned()).collect();
     let plan =
         PlanActivity { name: "Swarm".to_owned(), faults: 1, idle: None, unmet: Vec::new(), kinds };
