@@ -4,25 +4,44 @@
 //! running machines, and restore only what they took down themselves. They hit the machine of the
 //! test's body only if it is named.
 
+mod budget;
+mod cadence;
+mod combined;
+mod fault;
+mod fault_plan;
+pub mod faults;
+mod hit;
 mod monkey;
 mod pace;
 mod partitions;
 mod power_offs;
+mod strike;
 mod swarm;
+mod target;
+mod upgrade;
+
+use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use crate::engine::{MachineId, context};
-use crate::machine::{self, Selector, Termination};
-use crate::sim::{self, A_PLAN, Idle, Sim};
+use crate::machine::{self, Termination};
+use crate::sim::{self, A_PLAN, Idle, Sim, name_of};
 
+pub use crate::chaos::budget::Budget;
+pub use crate::chaos::cadence::Cadence;
+pub use crate::chaos::combined::{InSequence, OneOf, SideBySide};
+pub use crate::chaos::fault::Fault;
+pub use crate::chaos::fault_plan::FaultPlan;
+pub use crate::chaos::hit::Hit;
 pub use crate::chaos::monkey::GracefulMonkey;
 pub use crate::chaos::pace::DurationRange;
-use crate::chaos::pace::Strike;
 pub use crate::chaos::partitions::Partitions;
 pub use crate::chaos::power_offs::PowerOffs;
+pub(crate) use crate::chaos::strike::register;
 pub use crate::chaos::swarm::{Hardship, Swarm};
+pub use crate::chaos::target::Target;
+pub use crate::chaos::upgrade::RollingUpgrade;
 
 /// Something that breaks the cluster and may restore it.
 ///
@@ -44,6 +63,22 @@ pub trait Plan: 'static {
         A_PLAN
     }
 
+    /// Whether the plan ends by itself.
+    fn ends(&self) -> bool {
+        true
+    }
+
+    /// The plans of which it consists.
+    fn parts(&self) -> Vec<&dyn Plan> {
+        Vec::new()
+    }
+
+    /// The faults that it brings about. Those that a test brings with it must be here, so that a failing run can be replayed
+    /// without the plan.
+    fn faults(&self) -> Vec<Rc<dyn Fault>> {
+        Vec::new()
+    }
+
     /// The plan's settings as text. A replay token is rejected if they have changed since it was written.
     fn settings(&self) -> String {
         String::new()
@@ -60,24 +95,14 @@ where
     }
 }
 
-/// Returns what is wrong with the ranges of a library's plan, and with the machines that it names.
+/// Returns what is wrong with the ranges of a library's plan, and with its target.
 fn mistakes(
     ranges: &[(&str, Option<DurationRange>)],
-    named: Option<&Selector>,
+    target: &Target,
     machines: &[&str],
 ) -> Vec<String> {
     let upside_down = ranges.iter().filter_map(|(of, range)| (*range)?.mistake(of));
-    let unknown = named.into_iter().flat_map(|named| named.mistakes("`machines`", machines));
-    upside_down.chain(unknown).collect()
-}
-
-/// Returns the machines that a plan may hit: the named ones, or else all that have services, except the machine of the
-/// test's body.
-fn candidates(sim: Sim, named: Option<&Selector>) -> Vec<String> {
-    match named {
-        Some(selector) => sim.machines(selector),
-        None => machine::with_services(),
-    }
+    upside_down.chain(target.mistakes(machines)).collect()
 }
 
 /// What a plan needs in order to act at all.
@@ -89,18 +114,16 @@ enum Needs {
     TwoSides,
 }
 
-/// Records the reason if the running plan cannot act.
-fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
+/// Records what the running plan needs of the program, and the reason if it cannot act.
+fn note_needs(target: &Target, needs: Needs) {
+    target.note_wants();
     let body = machine::body_machine();
-    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
-    let mut there = candidates(sim, named);
+    let mut there = target.candidates();
     let (least, what) = match needs {
         Needs::Victim { body: may } => {
-            there.retain(|name| {
-                let machine = number(name);
-                let serves =
-                    machine.is_some_and(|machine| !machine::services_of(machine).is_empty());
-                serves && (may || machine != body)
+            there.retain(|machine| {
+                let serves = !machine::services_of(*machine).is_empty();
+                serves && (may || Some(*machine) != body)
             });
             (1, "the plan needs a machine that has services and that the plan may take down")
         }
@@ -110,12 +133,11 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
         return;
     }
     let there = match there.first() {
-        Some(only) => format!("only `{only}` qualifies"),
+        Some(only) => format!("only `{}` qualifies", name_of(*only).unwrap_or_default()),
         None => "no machine qualifies".to_owned(),
     };
-    let name = |body| context::try_with(|engine| engine.name(body)).flatten();
-    let body = body.and_then(name).unwrap_or_default();
-    let cure = match (named, needs) {
+    let body = body.and_then(name_of).unwrap_or_default();
+    let cure = match (target.named(), needs) {
         (None, Needs::Victim { body: false }) => format!(
             "the machine of the test's body, `{body}`, is never hit; add machines with services"
         ),
@@ -131,29 +153,4 @@ fn note_too_few(sim: Sim, named: Option<&Selector>, needs: Needs) {
         }
     };
     sim::record_idle(Idle::TooFew(format!("{what}, but {there}: {cure}")));
-}
-
-/// Draws one of the running machines that satisfy `may`, from the strike's field `field`. Returns `None` if none of them is
-/// running.
-fn victim_of(
-    sim: Sim,
-    named: Option<&Selector>,
-    strike: Strike,
-    field: u64,
-    may: impl Fn(MachineId) -> bool,
-) -> Option<(MachineId, String)> {
-    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
-    let mut up = candidates(sim, named);
-    up.retain(|name| sim.is_up(name) && number(name).is_some_and(&may));
-    if up.is_empty() {
-        sim::record_idle(Idle::AllDown);
-    }
-    let chosen = strike.below(field, up.len() as u64);
-    let drawn = usize::try_from(chosen).ok().and_then(|chosen| up.get(chosen));
-    match strike.said_victim() {
-        Some(said) => {
-            up.iter().find(|name| number(name) == Some(said)).map(|name| (said, name.clone()))
-        }
-        None => drawn.and_then(|name| Some((number(name)?, name.clone()))),
-    }
 }

@@ -8,6 +8,7 @@ pub(crate) mod acts;
 pub(crate) mod context;
 mod current;
 pub(crate) mod draws;
+pub(crate) mod event_waits;
 pub(crate) mod executor;
 pub(crate) mod failure;
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
@@ -18,9 +19,11 @@ mod map_keys;
 mod name;
 mod names;
 pub(crate) mod panics;
+pub(crate) mod points;
 pub(crate) mod record;
 #[cfg(test)]
 pub(crate) mod rig;
+mod roles;
 pub(crate) mod slot;
 mod state;
 mod status;
@@ -30,18 +33,20 @@ pub(crate) mod tasks;
 mod thread_storage;
 pub(crate) mod time;
 
+pub(crate) use crate::engine::acts::PointFault;
 pub(crate) use crate::engine::context::{Engine, Slot};
 pub(crate) use crate::engine::current::catch::{catch_and_log_panic, catch_test_panic};
 pub(crate) use crate::engine::current::draw::{
     below, chance, is_active, next_active, pinned, setting_below, unit, word,
 };
+pub(crate) use crate::engine::current::events::wait_for_event;
 pub(crate) use crate::engine::current::note::{
     count_effect, describe_disk_loss, mark_affected, record_act, record_deviation, record_fault,
     record_verdict, trace,
 };
 pub(crate) use crate::engine::current::{
-    OUTSIDE_RUN, add_client, arm, break_run, cancel, live_scope, local_now, note_process_change,
-    note_progress, now, record_wait, run_id, scope,
+    OUTSIDE_RUN, add_client, arm, break_run, cancel, enter_role, leave_role, live_scope, local_now,
+    note_process_change, note_progress, now, pass_point, record_wait, run_id, scope,
 };
 pub(crate) use crate::engine::draws::family::Family;
 pub(crate) use crate::engine::draws::{mix, mix_text};

@@ -54,12 +54,15 @@
 //! | feature | for |
 //! |---|---|
 //! | `sim`, on by default | the simulation and its harness |
+//! | `modules` | what `sim` and `real` have in common; has no use by itself |
 //! | `real` | the code under test outside a run: tokio, and LMDB in a real folder. Production builds enable only this |
 //! | `tokio`, on by default | guests: processes that use tokio, and any crate built on tokio, as they do in production; needs 64-bit Linux with glibc |
 //! | `tokio-io` | the traits of `tokio::io` on streams; implied by `tokio`, `real`, `hyper` and `quinn` |
 //! | `hyper` | `compat::hyper`: an executor and a timer for hyper 1 |
 //! | `hyper-util` | `compat::hyper_util`: a connector for the clients of hyper-util and tonic; implies `hyper` |
 //! | `quinn` | `compat::quinn`: a runtime and sockets for quinn; implies `tokio-io` |
+//!
+//! Without features, the crate has only the modules [`role`] and [`point`], and no dependencies: libraries can use them.
 //!
 //! # What is not modelled
 //!
@@ -129,12 +132,14 @@ pub mod io {
 }
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod net;
+pub mod point;
 #[cfg(feature = "sim")]
 pub mod prelude;
 #[cfg(feature = "sim")]
 pub mod program;
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod rand;
+pub mod role;
 #[cfg(any(feature = "sim", feature = "real"))]
 pub mod signal;
 #[cfg(any(feature = "sim", feature = "real"))]
@@ -146,7 +151,8 @@ pub mod time;
 
 #[cfg(feature = "sim")]
 pub use crate::chaos::{
-    DurationRange, GracefulMonkey, Hardship, Partitions, Plan, PowerOffs, Swarm,
+    Budget, Cadence, DurationRange, Fault, FaultPlan, GracefulMonkey, Hardship, Hit, InSequence,
+    OneOf, Partitions, Plan, PowerOffs, RollingUpgrade, SideBySide, Swarm, Target, faults,
 };
 #[cfg(feature = "sim")]
 pub use crate::choice::{SampleUniform, Step, Steps};
@@ -157,7 +163,7 @@ pub use crate::engine::time::machine_clocks::ClockSkew;
 #[cfg(feature = "sim")]
 pub use crate::machine::{OnExit, Selector, Termination};
 #[cfg(feature = "sim")]
-pub use crate::sim::{ControlError, DiskSnapshot, GRACE, Machine, Sim};
+pub use crate::sim::{AtPoint, ControlError, DiskSnapshot, GRACE, Machine, Sim};
 #[cfg(feature = "sim")]
 pub use crate::spec::Topology;
 #[cfg(feature = "sim")]

@@ -17,6 +17,7 @@ mod pause;
 mod policy;
 mod power;
 mod process;
+mod roles;
 mod service;
 pub(crate) mod signal;
 mod start;
@@ -46,6 +47,7 @@ pub(crate) use crate::machine::power::{
     bring_up, can_bring_up, power_off, start_remaining, taken_down_by,
 };
 use crate::machine::process::{ProcessState, Processes};
+pub(crate) use crate::machine::roles::{holders, known_roles};
 pub use crate::machine::service::{OnExit, Termination};
 pub(crate) use crate::machine::service::{Service, ServiceLaunch};
 pub(crate) use crate::machine::start::{run_body, run_client, start_all};
@@ -189,15 +191,14 @@ pub(crate) fn whole_machines(selector: &Selector) -> Vec<MachineId> {
     .unwrap_or_default()
 }
 
-/// The names of the machines that have services, except the machine of the body.
-pub(crate) fn with_services() -> Vec<String> {
+/// The machines that have services, except the machine of the body.
+pub(crate) fn with_services() -> Vec<MachineId> {
     let body = body_machine();
     with(|machines| {
-        let numbered = (0u32..).zip(&machines.all);
-        let serving = numbered.filter(|(number, machine)| {
-            !machine.services.is_empty() && body != Some(MachineId(*number))
-        });
-        serving.map(|(_, machine)| machine.name.to_string()).collect()
+        let numbered = (0u32..).map(MachineId).zip(&machines.all);
+        let serving = numbered
+            .filter(|(number, machine)| !machine.services.is_empty() && body != Some(*number));
+        serving.map(|(number, _)| number).collect()
     })
     .unwrap_or_default()
 }
@@ -237,6 +238,23 @@ pub(crate) fn kinds_of_services(machine: MachineId) -> Vec<TypeId> {
 /// The process of a service, if it is running.
 pub(crate) fn process_of(id: ServiceId) -> Option<ProcessId> {
     with(|machines| machines.all[id.machine.0 as usize].services[id.service].running).flatten()
+}
+
+/// Whether a service returned by itself, so that nothing needs to start it again.
+pub(crate) fn has_returned(id: ServiceId) -> bool {
+    with(|machines| machines.all[id.machine.0 as usize].services[id.service].returned)
+        .unwrap_or(false)
+}
+
+/// Replaces a service by another version, which its next start runs. The machine still counts as one that runs the service.
+pub(crate) fn set_version(id: ServiceId, version: &Service, at: &'static Location<'static>) {
+    let before = with(|machines| {
+        let installed = &mut machines.all[id.machine.0 as usize].services[id.service];
+        installed.at = at;
+        let version = version.as_version_of(&installed.service);
+        std::mem::replace(&mut installed.service, version)
+    });
+    drop(before);
 }
 
 /// Returns whether the machine has power.

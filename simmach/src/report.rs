@@ -3,6 +3,7 @@
 //! The functions here take plain data, and do not depend on how the test was run.
 
 pub(crate) mod console;
+pub(crate) mod correlation;
 pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod generators;

@@ -2,10 +2,15 @@
 //! use it.
 
 pub(crate) mod acts;
+mod core;
 mod disks;
 mod links;
 mod look;
 mod machines;
+pub(crate) mod own_faults;
+pub(crate) mod points;
+mod roles;
+mod versions;
 pub(crate) mod world;
 
 use std::any::{Any, TypeId};
@@ -26,9 +31,11 @@ pub(crate) use crate::sim::links::partitioned;
 pub use crate::sim::look::Machine;
 use crate::sim::machines::set_clock;
 pub(crate) use crate::sim::machines::{has_exact_clocks, name_of};
+pub use crate::sim::points::AtPoint;
 use crate::sim::world::with;
 pub(crate) use crate::sim::world::{
-    Idle, PlanActivity, add_plan, install, record_idle, remove, request_fault, take_plan_activity,
+    Idle, PlanActivity, Want, add_plan, install, is_hit, part_of_plan, record_idle, record_idle_of,
+    record_kinds, record_want, release_hits, remove, request_fault, take_hits, take_plan_activity,
 };
 
 /// Name of plans without their own name.
@@ -96,6 +103,18 @@ pub enum ControlError {
         selector: String,
         /// What is wrong, and what is allowed.
         why: String,
+    },
+    /// A core of so many machines cannot be healed.
+    #[error(
+        "cannot heal a core of {n} of `{selector}`, which matches {machines}: give 1 to {machines}"
+    )]
+    Core {
+        /// The selector.
+        selector: String,
+        /// The size of the core.
+        n: usize,
+        /// Number of machines that match.
+        machines: usize,
     },
     /// The zones do not exist, or there is no link between them.
     #[error("{0}")]
@@ -266,6 +285,8 @@ fn repair_everything() {
         changed |= machine::repair_disk(machine);
         changed |= machine::cancel_power_off_at_call(machine);
     }
+    changed |= context::try_with(|engine| engine.points.clear_pending()) == Some(true);
+    changed |= own_faults::undo_all();
     changed |= machine::end_stopping();
     changed |= machine::start_remaining();
     if changed {

@@ -3,7 +3,7 @@
 //! The program follows the paper (Ongaro and Ousterhout 2014): randomized elections, log
 //! replication, a durable term, vote and log, and the commit rule of the paper's figure 8. A leader
 //! begins its term with an entry that has no effect. Sessions keep a retry from taking effect
-//! twice, and a majority confirms each read. Snapshots, changes of members and leases are left out.
+//! twice, and a majority confirms each read. Snapshots and changes of members are left out.
 //! Servers and clients exchange datagrams. An append message has at most one entry.
 //!
 //! Clients append numbers to the list and read it. The oracle checks each election, each stored
@@ -39,12 +39,22 @@ pub fn program<P: Plan>(
     servers: u64,
     plan: impl Fn() -> P + Send + Sync + 'static,
 ) -> Program {
-    Program::new(move || spec(bug, servers, Scenario::new().plan(plan()))).log(false)
+    Program::new(move || spec(bug, servers, true, Scenario::new().plan(plan()))).log(false)
 }
 
-fn spec(bug: Option<Bug>, servers: u64, mut scenario: Scenario) -> Spec {
+/// As [`program`], but the servers do not say who leads.
+pub fn program_without_roles<P: Plan>(
+    bug: Option<Bug>,
+    servers: u64,
+    plan: impl Fn() -> P + Send + Sync + 'static,
+) -> Program {
+    Program::new(move || spec(bug, servers, false, Scenario::new().plan(plan()))).log(false)
+}
+
+fn spec(bug: Option<Bug>, servers: u64, says_role: bool, mut scenario: Scenario) -> Spec {
     for id in 1..=servers {
-        scenario = scenario.machine(&server::name(id), move || server::serve(id, servers, bug));
+        let serve = move || server::serve(id, servers, bug, says_role);
+        scenario = scenario.machine(&server::name(id), serve);
     }
     scenario.client("clients").time_limit(TIME_LIMIT).body(move |sim| client::body(sim, servers))
 }

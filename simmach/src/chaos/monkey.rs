@@ -6,9 +6,10 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::pace::{DurationRange, Strike, Strikes};
-use crate::chaos::{Needs, Plan, victim_of};
+use crate::chaos::target::Target;
+use crate::chaos::{Needs, Plan};
 use crate::machine::{self, Selector};
-use crate::sim::Sim;
+use crate::sim::{Sim, name_of};
 use crate::time::sleep;
 
 /// The default durations if `every` is set, from [`GracefulMonkey::published`].
@@ -39,7 +40,7 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 /// ```
 #[derive(Clone, Debug)]
 pub struct GracefulMonkey {
-    machines: Option<Selector>,
+    machines: Target,
     every: Option<DurationRange>,
     grace: Option<DurationRange>,
     downtime: Option<DurationRange>,
@@ -49,7 +50,13 @@ pub struct GracefulMonkey {
 impl GracefulMonkey {
     /// A plan that hits all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
-        Self { machines: None, every: None, grace: None, downtime: None, wipes: 1.0 / 3.0 }
+        Self {
+            machines: Target::default(),
+            every: None,
+            grace: None,
+            downtime: None,
+            wipes: 1.0 / 3.0,
+        }
     }
 
     /// A plan with fixed ranges instead of a drawn tempo: a fault every 20 to 90 s, 0 to 5 s of grace, and 2 to 10 s of
@@ -62,7 +69,22 @@ impl GracefulMonkey {
     /// Sets the machines that the plan may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = Some(machines.into());
+        self.machines = self.machines.machines(machines);
+        self
+    }
+
+    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
+    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.role(role);
+        self
+    }
+
+    /// As [`role`](Self::role), but all machines may be hit while none has the role.
+    #[must_use]
+    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.prefer_role(role);
         self
     }
 
@@ -100,8 +122,7 @@ impl GracefulMonkey {
         strike: Strike,
         [grace, downtime]: [DurationRange; 2],
     ) -> Result<(), String> {
-        let victim = victim_of(sim, self.machines.as_ref(), strike, 1, |_| true);
-        let Some((machine, victim)) = victim else { return Ok(()) };
+        let Some(machine) = self.machines.draw_one(strike, 1, |_| true) else { return Ok(()) };
         let grace = strike.duration(2, grace);
         let wipes = strike.chance(3, self.wipes);
         strike.strikes(Some(machine), || {
@@ -113,7 +134,7 @@ impl GracefulMonkey {
         let in_use =
             machine::has_running_service(machine) || !machine::clients_of(machine).is_empty();
         if wipes && !in_use && !body {
-            sim.wipe(&victim).map_err(|error| error.to_string())?;
+            sim.wipe(name_of(machine).unwrap_or_default()).map_err(|error| error.to_string())?;
         }
         sleep(strike.duration(4, downtime)).await;
         strike.restore();
@@ -130,7 +151,7 @@ impl Default for GracefulMonkey {
 impl Plan for GracefulMonkey {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            super::note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: true });
+            super::note_needs(&self.machines, Needs::Victim { body: true });
             let mut strikes = Strikes::of_this_plan(self.every);
             let grace = strikes.grace(self.grace, GRACE);
             let downtime = strikes.down(self.downtime, DOWNTIME);
@@ -144,7 +165,7 @@ impl Plan for GracefulMonkey {
 
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let ranges = [("every", self.every), ("grace", self.grace), ("downtime", self.downtime)];
-        let mut mistakes = super::mistakes(&ranges, self.machines.as_ref(), machines);
+        let mut mistakes = super::mistakes(&ranges, &self.machines, machines);
         if !(0.0..=1.0).contains(&self.wipes) {
             let wipes = self.wipes;
             mistakes.push(format!("`wipes` must be a probability in 0..=1, got {wipes}"));
@@ -156,12 +177,16 @@ impl Plan for GracefulMonkey {
         "GracefulMonkey"
     }
 
+    fn ends(&self) -> bool {
+        false
+    }
+
     fn settings(&self) -> String {
         /// The setting as it is written in a token, if the tempo is set.
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct GracefulMonkey<'a> {
-            machines: &'a Option<Selector>,
+            machines: &'a Target,
             every: DurationRange,
             grace: DurationRange,
             downtime: DurationRange,

@@ -6,8 +6,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::pace::{DurationRange, Strikes};
+use crate::chaos::target::{Target, selector};
 use crate::chaos::{Needs, Plan};
-use crate::engine;
+use crate::engine::{self, MachineId};
 use crate::machine::{self, Selector};
 use crate::sim::{self, Idle, Sim};
 use crate::time::sleep;
@@ -35,7 +36,7 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 /// ```
 #[derive(Clone, Debug)]
 pub struct Partitions {
-    machines: Option<Selector>,
+    machines: Target,
     every: Option<DurationRange>,
     lasting: Option<DurationRange>,
 }
@@ -43,13 +44,13 @@ pub struct Partitions {
 impl Partitions {
     /// A plan that separates all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
-        Self { machines: None, every: None, lasting: None }
+        Self { machines: Target::default(), every: None, lasting: None }
     }
 
     /// Sets the machines that it separates. All others can reach both sides.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = Some(machines.into());
+        self.machines = self.machines.machines(machines);
         self
     }
 
@@ -77,22 +78,20 @@ impl Default for Partitions {
 impl Plan for Partitions {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            super::note_too_few(sim, self.machines.as_ref(), Needs::TwoSides);
+            super::note_needs(&self.machines, Needs::TwoSides);
             let mut strikes = Strikes::of_this_plan(self.every);
             let lasting = strikes.down(self.lasting, LASTING);
             while let Some(strike) = strikes.next().await {
-                let machines = super::candidates(sim, self.machines.as_ref());
-                let numbered = (2..).zip(machines);
+                let numbered = (2..).zip(self.machines.candidates());
                 let (left, right): (Vec<_>, Vec<_>) =
                     numbered.partition(|(field, _)| strike.below(*field, 2) == 0);
-                let side = |half: Vec<(u64, String)>| {
-                    half.into_iter().map(|(_, name)| name).collect::<Vec<_>>()
-                };
-                let (left, right) = (side(left), side(right));
                 if left.is_empty() || right.is_empty() {
                     sim::record_idle(Idle::OneSide);
                 } else {
-                    let (left, right) = (Selector::from(left), Selector::from(right));
+                    let side = |half: Vec<(u64, MachineId)>| {
+                        selector(half.into_iter().map(|(_, machine)| machine))
+                    };
+                    let (left, right) = (side(left), side(right));
                     strike.strikes(None, || sim::partitioned(&left, &right));
                     machine::machines(&right).into_iter().for_each(engine::mark_affected);
                     let say = |error: crate::ControlError| error.to_string();
@@ -108,11 +107,15 @@ impl Plan for Partitions {
 
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let ranges = [("every", self.every), ("lasting", self.lasting)];
-        super::mistakes(&ranges, self.machines.as_ref(), machines)
+        super::mistakes(&ranges, &self.machines, machines)
     }
 
     fn name(&self) -> &'static str {
         "Partitions"
+    }
+
+    fn ends(&self) -> bool {
+        false
     }
 
     fn settings(&self) -> String {
@@ -120,7 +123,7 @@ impl Plan for Partitions {
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct Partitions<'a> {
-            machines: &'a Option<Selector>,
+            machines: &'a Target,
             every: DurationRange,
             lasting: DurationRange,
         }

@@ -6,7 +6,8 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::pace::{DurationRange, Strikes};
-use crate::chaos::{Needs, Plan, victim_of};
+use crate::chaos::target::Target;
+use crate::chaos::{Needs, Plan};
 use crate::machine::{self, Selector};
 use crate::sim::Sim;
 use crate::time::sleep;
@@ -34,7 +35,7 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 /// ```
 #[derive(Clone, Debug)]
 pub struct PowerOffs {
-    machines: Option<Selector>,
+    machines: Target,
     every: Option<DurationRange>,
     downtime: Option<DurationRange>,
 }
@@ -42,13 +43,28 @@ pub struct PowerOffs {
 impl PowerOffs {
     /// A plan that hits all machines with services, except the machine of the test's body.
     pub fn new() -> Self {
-        Self { machines: None, every: None, downtime: None }
+        Self { machines: Target::default(), every: None, downtime: None }
     }
 
     /// Sets the machines that the plan may hit.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = Some(machines.into());
+        self.machines = self.machines.machines(machines);
+        self
+    }
+
+    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
+    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.role(role);
+        self
+    }
+
+    /// As [`role`](Self::role), but all machines may be hit while none has the role.
+    #[must_use]
+    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.prefer_role(role);
         self
     }
 
@@ -74,15 +90,14 @@ impl Default for PowerOffs {
 }
 
 impl Plan for PowerOffs {
-    fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
+    fn run(self: Box<Self>, _: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
             let may = |machine| machine::body_machine() != Some(machine);
-            super::note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: false });
+            super::note_needs(&self.machines, Needs::Victim { body: false });
             let mut strikes = Strikes::of_this_plan(self.every);
             let downtime = strikes.down(self.downtime, DOWNTIME);
             while let Some(strike) = strikes.next().await {
-                let victim = victim_of(sim, self.machines.as_ref(), strike, 1, may);
-                if let Some((machine, _)) = victim {
+                if let Some(machine) = self.machines.draw_one(strike, 1, may) {
                     strike.strikes(Some(machine), || "loses power; power returns later".to_owned());
                     strike.take_power(machine);
                     sleep(strike.duration(2, downtime)).await;
@@ -96,11 +111,15 @@ impl Plan for PowerOffs {
 
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let ranges = [("every", self.every), ("downtime", self.downtime)];
-        super::mistakes(&ranges, self.machines.as_ref(), machines)
+        super::mistakes(&ranges, &self.machines, machines)
     }
 
     fn name(&self) -> &'static str {
         "PowerOffs"
+    }
+
+    fn ends(&self) -> bool {
+        false
     }
 
     fn settings(&self) -> String {
@@ -108,7 +127,7 @@ impl Plan for PowerOffs {
         #[derive(Debug)]
         #[expect(dead_code, reason = "its text is read")]
         struct PowerOffs<'a> {
-            machines: &'a Option<Selector>,
+            machines: &'a Target,
             every: DurationRange,
             downtime: DurationRange,
         }

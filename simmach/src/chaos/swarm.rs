@@ -1,24 +1,28 @@
 //! [`Swarm`]: a plan that mixes faults of many kinds, with a new mix in each run.
 
-mod budget;
+mod aim;
 mod fault;
+mod mask;
+mod moments;
+mod run;
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::rc::Rc;
 
 use futures::FutureExt;
 use futures::future::{LocalBoxFuture, try_join_all};
 
-use crate::chaos::pace::{Strike, Strikes};
-use crate::chaos::swarm::budget::Budget;
-use crate::chaos::swarm::fault::Fault;
-use crate::chaos::{Needs, Plan, candidates, note_too_few};
-use crate::engine::draws::address::Address;
-use crate::engine::{self, MachineId};
-use crate::machine::{self, Selector};
+use crate::chaos::budget::Budget;
+use crate::chaos::swarm::aim::Aim;
+use crate::chaos::swarm::fault::Kind;
+use crate::chaos::swarm::mask::Mask;
+use crate::chaos::swarm::moments::Moments;
+use crate::chaos::swarm::run::Run;
+use crate::chaos::target::Target;
+use crate::chaos::{Needs, Plan, note_needs};
+use crate::engine;
+use crate::machine::Selector;
 use crate::sim::{self, Idle, Sim};
-use crate::time::sleep;
 
 /// A plan that mixes faults of many kinds. Try this plan first.
 ///
@@ -40,6 +44,13 @@ use crate::time::sleep;
 /// down, paused or hit by network faults at a time. If only one or two machines run a service, at
 /// most one of them is hit at a time. The machine of the test's body is hit only if it is named.
 ///
+/// One run in three strikes not at times, but at events of the program: the machine is hit that has just sent a packet, committed
+/// a transaction or passed a fault point. One strike in four has a second fault on the same machine.
+///
+/// If the program or the test says who has a role, such as the leader ([`role::enter`](crate::role::enter), [`Sim::role`]), half
+/// of the runs aim at a machine that has it: all strikes of some runs, and every other strike of others. A plan with
+/// [`role`](Self::role) or [`prefer_role`](Self::prefer_role) always aims at that role.
+///
 /// Faults that a correct program need not survive are off. A test enables them with
 /// [`survives`](Self::survives).
 ///
@@ -51,9 +62,10 @@ use crate::time::sleep;
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Swarm {
-    machines: Option<Selector>,
+    machines: Target,
     survives: BTreeSet<Hardship>,
     at_once: Option<usize>,
+    budget: Option<Budget>,
 }
 
 /// What a program need not survive to be correct, and what a test can say that its program survives.
@@ -77,7 +89,22 @@ impl Swarm {
     /// Sets the machines that it hits.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = Some(machines.into());
+        self.machines = self.machines.machines(machines);
+        self
+    }
+
+    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
+    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.role(role);
+        self
+    }
+
+    /// As [`role`](Self::role), but all machines may be hit while none has the role.
+    #[must_use]
+    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
+        self.machines = self.machines.prefer_role(role);
         self
     }
 
@@ -96,30 +123,50 @@ impl Swarm {
         self
     }
 
+    /// Sets how many machines may be down or hit at a time, for groups of machines. It replaces the default, and
+    /// [`at_once`](Self::at_once).
+    ///
+    /// ```
+    /// use simmach::prelude::*;
+    /// use simmach::Budget;
+    ///
+    /// let shards = Budget::minority_of("shard1-*").and(Budget::minority_of("shard2-*"));
+    /// let plan = Swarm::new().budget(shards);
+    /// ```
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = Some(budget);
+        self
+    }
+
     /// The kinds of faults that a run may have.
-    fn kinds(&self) -> Vec<Fault> {
-        let claimed = |fault: &Fault| match fault.hardship() {
+    fn kinds(&self) -> Vec<Kind> {
+        let claimed = |kind: &Kind| match kind.hardship() {
             Some(hardship) => self.survives.contains(&hardship),
             None => true,
         };
-        Fault::ALL.iter().copied().filter(claimed).collect()
+        Kind::ALL.iter().copied().filter(claimed).collect()
     }
 }
 
 impl Plan for Swarm {
     fn run(self: Box<Self>, sim: Sim) -> LocalBoxFuture<'static, Result<(), String>> {
         async move {
-            note_too_few(sim, self.machines.as_ref(), Needs::Victim { body: true });
+            note_needs(&self.machines, Needs::Victim { body: true });
             let plan = engine::scope().map_or(0, |scope| scope.task);
-            let machines = candidates(sim, self.machines.as_ref());
-            let mask = Mask::drawn(plan);
-            let mut kinds = self.kinds();
-            kinds.retain(|kind| mask.has(*kind));
+            let kinds = Mask::drawn(plan).of(self.kinds());
+            sim::record_kinds(kinds.iter().map(|kind| kind.name()).collect());
             if kinds.is_empty() {
                 sim::record_idle(Idle::Spared);
             }
-            let budget = RefCell::new(Budget::new(&numbers(&machines), self.at_once));
-            let run = Rc::new(Run { sim, plan: *self, budget });
+            let budget = self.budget.clone().unwrap_or_else(|| match self.at_once {
+                Some(most) => Budget::at_most_of_a_service(most),
+                None => Budget::minority(),
+            });
+            let groups = budget.groups(&self.machines.candidates());
+            let (aim, moments) = (Aim::drawn(plan), Moments::drawn(plan));
+            let run = Run { sim, plan: *self, groups, aim, moments, kinds: kinds.clone() };
+            let run = Rc::new(run);
             let parts = kinds.len();
             try_join_all(kinds.into_iter().map(|kind| Rc::clone(&run).strikes(kind, parts)))
                 .await?;
@@ -129,12 +176,13 @@ impl Plan for Swarm {
     }
 
     fn mistakes(&self, machines: &[&str]) -> Vec<String> {
-        let mut mistakes = super::mistakes(&[], self.machines.as_ref(), machines);
+        let mut mistakes = self.machines.mistakes(machines);
         if self.at_once == Some(0) {
             mistakes.push(
                 "`at_once` must be at least 1: with 0, the plan never injects a fault".to_owned(),
             );
         }
+        mistakes.extend(self.budget.iter().flat_map(|budget| budget.mistakes(machines)));
         mistakes
     }
 
@@ -142,113 +190,11 @@ impl Plan for Swarm {
         "Swarm"
     }
 
+    fn ends(&self) -> bool {
+        false
+    }
+
     fn settings(&self) -> String {
         format!("{self:?}")
     }
-}
-
-/// Which kinds of faults a run has.
-#[derive(Clone, Copy, Debug)]
-enum Mask {
-    None,
-    All,
-    /// Those whose bits are set.
-    Some(u64),
-}
-
-impl Mask {
-    /// One run in sixteen has no faults, and one in four has faults of every kind. The others have each kind or not.
-    fn drawn(plan: u64) -> Self {
-        let below = |field, n| engine::setting_below(Address::plan_setting(plan, field), n);
-        match below(MASK, 16) {
-            0 => Self::None,
-            1..=4 => Self::All,
-            _ => Self::Some(below(MASK + 1, 1 << Fault::ALL.len())),
-        }
-    }
-
-    fn has(self, kind: Fault) -> bool {
-        match self {
-            Self::None => false,
-            Self::All => true,
-            Self::Some(bits) => bits >> kind as u64 & 1 == 1,
-        }
-    }
-}
-
-/// The field of a plan's settings at which its mask is drawn. Those before are its tempo.
-const MASK: u64 = 64;
-
-/// One run of the plan.
-struct Run {
-    sim: Sim,
-    plan: Swarm,
-    budget: RefCell<Budget>,
-}
-
-impl Run {
-    /// Strikes with faults of one kind, again and again.
-    async fn strikes(self: Rc<Self>, kind: Fault, parts: usize) -> Result<(), String> {
-        let mut strikes = Strikes::of_part(kind as u64 + 1, parts);
-        let lasting = strikes.down(None, fault::USUAL);
-        while let Some(strike) = strikes.next().await {
-            let victims = self.choose(kind, strike);
-            if victims.is_empty() {
-                continue;
-            }
-            let counts = !kind.sets_clocks();
-            if counts {
-                self.budget.borrow_mut().take(&victims);
-            }
-            let lasting = kind.lasting(strike, lasting);
-            let undo = kind.strike(self.sim, strike, &victims, &self.others(&victims)).await?;
-            sleep(lasting).await;
-            undo.undo(self.sim, strike)?;
-            // A wiped machine counts as down to the end of the run.
-            if counts && kind != Fault::Wipe {
-                self.budget.borrow_mut().release(&victims);
-            }
-        }
-        Ok(())
-    }
-
-    /// The machines that a strike hits: those that run, as far as the budget has room for them.
-    fn choose(&self, kind: Fault, strike: Strike) -> Vec<MachineId> {
-        let names = candidates(self.sim, self.plan.machines.as_ref());
-        let mut running: Vec<MachineId> = numbers(&names);
-        running.retain(|machine| machine::has_running_service(*machine) && kind.can_hit(*machine));
-        if running.is_empty() {
-            sim::record_idle(Idle::AllDown);
-            return running;
-        }
-        if kind == Fault::Blackout {
-            return running;
-        }
-        let mut victims = Vec::new();
-        let most = if kind.hits_several() { 1 + strike.below(fault::SIZE, 4) as usize } else { 1 };
-        for nth in 0..running.len() as u64 {
-            let chosen = strike.below(fault::VICTIMS + nth, running.len() as u64) as usize;
-            let machine = running.swap_remove(chosen);
-            victims.push(machine);
-            if !kind.sets_clocks() && !self.budget.borrow().has_room(&victims) {
-                victims.pop();
-            }
-            if victims.len() == most {
-                break;
-            }
-        }
-        victims
-    }
-
-    /// The other machines that the plan may hit.
-    fn others(&self, victims: &[MachineId]) -> Vec<MachineId> {
-        let mut others = numbers(&candidates(self.sim, self.plan.machines.as_ref()));
-        others.retain(|machine| !victims.contains(machine));
-        others
-    }
-}
-
-fn numbers(names: &[String]) -> Vec<MachineId> {
-    let number = |name: &String| machine::machines(&Selector::from(name)).first().copied();
-    names.iter().filter_map(number).collect()
 }

@@ -84,6 +84,19 @@ pub(crate) enum Act {
     Snapshot { machine: MachineId, number: u64 },
     /// A machine's disk is replaced by a kept copy, unless a process runs there.
     Restore { machine: MachineId, number: u64 },
+    /// The pass of a fault point on a machine is delayed or fails: the one that is going on, or else the next one. `point` is a
+    /// hash of its name.
+    Point { machine: MachineId, point: u64, fault: PointFault },
+    /// A fault that the user wrote, with the other machines that its plan may hit, and what was drawn for it.
+    Own {
+        number: u64,
+        name: String,
+        victims: Vec<MachineId>,
+        others: Vec<MachineId>,
+        drawn: Vec<(u32, u64)>,
+    },
+    /// A fault that the user wrote is undone.
+    EndOwn { number: u64 },
 }
 
 /// A fault of a machine's disk.
@@ -99,6 +112,19 @@ pub(crate) enum DiskFault {
     Full,
     /// Calls wait until it ends.
     Stall,
+}
+
+/// What happens to the code at a point.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum PointFault {
+    #[default]
+    Nothing,
+    /// It goes on after so many nanoseconds, if it awaits the point.
+    Delay(u64),
+    /// It takes its path for errors.
+    Error,
+    /// Its process has ended.
+    End,
 }
 
 /// Processes on one machine.
@@ -206,7 +232,9 @@ impl Act {
             | Self::BreakDisk { .. }
             | Self::PowerOffAtCall { .. }
             | Self::Restore { .. }
-            | Self::Filter { .. } => true,
+            | Self::Filter { .. }
+            | Self::Point { .. }
+            | Self::Own { .. } => true,
             Self::Link { is_original, .. } => !is_original,
             Self::Clock { offset, drift, .. } => (*offset, *drift) != (0, 0),
             Self::Start { .. }
@@ -218,6 +246,7 @@ impl Act {
             | Self::EndFilter { .. }
             | Self::RepairDisk { .. }
             | Self::Snapshot { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => false,
         }
     }
@@ -237,7 +266,12 @@ impl Act {
             | Self::PowerOffAtCall { machine, .. }
             | Self::Snapshot { machine, .. }
             | Self::Restore { machine, .. }
+            | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => Some(*machine),
+            Self::Own { victims, .. } => match victims.as_slice() {
+                [one] => Some(*one),
+                _ => None,
+            },
             Self::Partition { .. }
             | Self::Heal { .. }
             | Self::HealAll
@@ -246,6 +280,7 @@ impl Act {
             | Self::Link { .. }
             | Self::Filter { .. }
             | Self::EndFilter { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => None,
         }
     }
@@ -273,11 +308,13 @@ impl Act {
             | Self::BreakDisk { machine, .. }
             | Self::PowerOffAtCall { machine, .. }
             | Self::Restore { machine, .. }
+            | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => std::slice::from_ref(machine),
             Self::Partition { from, .. } | Self::Clog { from, .. } | Self::Filter { from, .. } => {
                 from
             }
             Self::Link { paths: LinkPaths::Machines { from, .. }, .. } => from,
+            Self::Own { victims, .. } => victims,
             Self::Link { paths: LinkPaths::Zones { .. }, .. }
             | Self::Start { .. }
             | Self::Resume { .. }
@@ -288,6 +325,7 @@ impl Act {
             | Self::EndFilter { .. }
             | Self::RepairDisk { .. }
             | Self::Snapshot { .. }
+            | Self::EndOwn { .. }
             | Self::Settle => &[],
         }
     }

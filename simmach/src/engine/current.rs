@@ -4,11 +4,14 @@
 
 pub(crate) mod catch;
 pub(crate) mod draw;
+pub(crate) mod events;
 pub(crate) mod note;
 
-use crate::engine::context::try_with;
+use crate::engine::acts::PointFault;
+use crate::engine::context::{is_here, try_with};
 use crate::engine::failure::verdict::Verdict;
 use crate::engine::ids::{ProcessId, RunId, Scope};
+use crate::engine::roles::Holder;
 use crate::engine::state::Engine;
 use crate::engine::tasks::wait::Wait;
 use crate::engine::time::timers::{Action, TimerKey};
@@ -81,4 +84,37 @@ pub(crate) fn add_client(process: ProcessId) {
 /// Ends the run as broken: the cause is outside the program under test, such as a full disk.
 pub(crate) fn break_run(message: String) {
     try_with(|engine| engine.end(Verdict::Broken(message)));
+}
+
+/// The running process has a role from now on. Has no effect in the harness, which is not a machine.
+#[inline]
+pub(crate) fn enter_role(role: &str) {
+    with_program(|engine, Scope { machine, process, .. }| {
+        engine.roles.enter(role, Holder { machine, process: Some(process) });
+    });
+}
+
+/// The machine of the running process no longer has a role.
+#[inline]
+pub(crate) fn leave_role(role: &str) {
+    with_program(|engine, scope| engine.roles.leave(role, scope.machine));
+}
+
+/// The running process passes a point. Costs one load outside a run.
+#[inline]
+pub(crate) fn pass_point(name: &str) -> PointFault {
+    with_program(|engine, _| engine.pass_point(name)).unwrap_or_default()
+}
+
+/// Calls `f` if a process of a machine is running. Costs one load outside a run.
+#[inline]
+fn with_program<R>(f: impl FnOnce(&Engine, Scope) -> R) -> Option<R> {
+    if !is_here() {
+        return None;
+    }
+    try_with(|engine| {
+        let scope = engine.scope();
+        (scope.alive && scope.process != ProcessId::HARNESS).then(|| f(engine, scope))
+    })
+    .flatten()
 }

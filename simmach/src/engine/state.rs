@@ -3,6 +3,7 @@
 mod acts;
 mod drawing;
 mod next_timer;
+mod points;
 
 use std::cell::{Cell, RefCell, RefMut};
 use std::collections::{BTreeMap, BTreeSet};
@@ -14,6 +15,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::overlay::{Overlay, Position};
 use crate::engine::draws::positions::Positions;
+use crate::engine::event_waits::EventWaits;
 use crate::engine::failure::refusals::Refusals;
 use crate::engine::failure::verdict::{Failure, PanicNote, Verdict};
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
@@ -21,11 +23,13 @@ use crate::engine::futures_random;
 use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::map_keys::MapKeys;
 use crate::engine::name::Name;
+use crate::engine::points::Points;
 use crate::engine::record::deviations::{RecordLevel, Recorded, Recorder};
 use crate::engine::record::effects::{Effect, Effects, Fault};
 use crate::engine::record::event::NewEvent;
 use crate::engine::record::failed_calls::FailedCalls;
 use crate::engine::record::trace::Trace;
+use crate::engine::roles::Roles;
 use crate::engine::state::acts::Acts;
 use crate::engine::status::RunStatus;
 use crate::engine::tasks::identity::Identity;
@@ -79,6 +83,9 @@ pub(crate) struct Engine {
     clients: RefCell<BTreeSet<ProcessId>>,
     /// The script that stands in for plans, if there is one, and the places of acts.
     pub(crate) acts: Acts,
+    pub(crate) roles: Roles,
+    pub(crate) points: Points,
+    pub(crate) event_waits: EventWaits,
 }
 
 /// Names what an epoll instance watches, given its descriptor.
@@ -161,6 +168,9 @@ impl Engine {
             body: Cell::new(None),
             clients: RefCell::default(),
             acts: Acts::new(overlay.script(), recording),
+            roles: Roles::default(),
+            points: Points::default(),
+            event_waits: EventWaits::default(),
         }
     }
 

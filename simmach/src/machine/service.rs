@@ -115,6 +115,11 @@ impl Service {
         Self { launch: Rc::new(launch), kind: TypeId::of::<F>() }
     }
 
+    /// The same service as `other`, in this version.
+    pub(super) fn as_version_of(&self, other: &Self) -> Self {
+        Self { launch: Rc::clone(&self.launch), kind: other.kind }
+    }
+
     /// What tells it from other services.
     pub(super) fn kind(&self) -> TypeId {
         self.kind

@@ -66,6 +66,9 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::PowerRestored { machine } => {
             format!("{} gets power back", names.machine(*machine))
         }
+        Event::PointPassed { machine, .. } => {
+            format!("code on {} passes a fault point", names.machine(*machine))
+        }
         Event::LinksChanged { change, from, to } if from.is_empty() && to.is_empty() => {
             change.words().to_owned()
         }

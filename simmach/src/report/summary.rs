@@ -8,7 +8,7 @@ use crate::engine::mix;
 use crate::engine::record::effects::{Effect, Effects};
 use crate::outcome::Outcome;
 use crate::report::numbers::{count, span, speed_up, thousands};
-use crate::sim::{Idle, PlanActivity};
+use crate::sim::{A_PLAN, Idle, PlanActivity, Want};
 
 /// The totals of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,6 +42,8 @@ pub(crate) struct PlanTotals {
     nanos: u128,
     /// Other reasons for idle runs, and how often each occurred.
     reasons: BTreeMap<Idle, u64>,
+    /// What the plan needed of the program, and the number of runs in which it never occurred.
+    unmet: BTreeMap<Want, u64>,
 }
 
 /// A plan that has an effect in fewer than one of this many seeds causes a warning.
@@ -80,7 +82,7 @@ impl RunTotals {
     /// Returns warnings about plans that had little or no effect, and about mechanisms that make runs repeat but were not
     /// found.
     pub(crate) fn warnings(&self) -> Vec<String> {
-        let plans = self.plans.iter().filter_map(PlanTotals::warning);
+        let plans = self.plans.iter().flat_map(|plan| plan.warnings(self.seeds));
         plans.chain(self.unmet.iter().cloned()).collect()
     }
 }
@@ -88,6 +90,9 @@ impl RunTotals {
 impl PlanTotals {
     fn add(&mut self, activity: &PlanActivity, nanos: u64) {
         self.name.clone_from(&activity.name);
+        for want in &activity.unmet {
+            *self.unmet.entry(want.clone()).or_default() += 1;
+        }
         if activity.faults > 0 {
             self.effective += 1;
             return;
@@ -102,6 +107,14 @@ impl PlanTotals {
             Some(reason) => *self.reasons.entry(reason.clone()).or_default() += 1,
             None => {}
         }
+    }
+
+    /// Returns warnings about a plan that rarely had an effect, and about what it needed and mostly did not get.
+    fn warnings(&self, seeds: u64) -> Vec<String> {
+        let unmet = self.unmet.iter().filter(|(_, runs)| **runs * 2 > seeds);
+        let unmet = unmet.map(|(want, runs)| describe_unmet(&self.name, want, *runs, seeds));
+        let effect = self.warning().filter(|_| self.name != A_PLAN);
+        effect.into_iter().chain(unmet).collect()
     }
 
     /// Returns a warning if the plan rarely or never had an effect: how often, why, and what to do.
@@ -142,6 +155,18 @@ impl PlanTotals {
                  or select more machines"
                     .to_owned(),
             ),
+            Some(Idle::NoRoom) => Some(
+                "at every strike, as many machines as the budget allows were down already: give it more room, or let machines \
+                 start again sooner"
+                    .to_owned(),
+            ),
+            Some(Idle::NotDrawn) => Some(
+                "other plans were drawn in its place: run more seeds, or give fewer plans to choose from".to_owned(),
+            ),
+            Some(Idle::NoEvent(what)) => Some(format!("{what} before the run ended or settled")),
+            Some(Idle::NoRole(role)) => Some(format!(
+                "at every strike, no machine that ran and that the plan may hit had the role `{role}`"
+            )),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(
                     "{} ended, or called `Sim::settle`, before the plan's first fault was due (at {} or later); \
@@ -152,6 +177,25 @@ impl PlanTotals {
                 )
             }),
         }
+    }
+}
+
+/// Says that what a plan needs of the program never occurred in these runs, and how it would.
+fn describe_unmet(plan: &str, want: &Want, runs: u64, seeds: u64) -> String {
+    let in_runs = match runs {
+        _ if runs == seeds => "in any seed".to_owned(),
+        runs => format!("in {} of {}", thousands(runs), count(seeds, "seed")),
+    };
+    let plan = if plan == A_PLAN { A_PLAN.to_owned() } else { format!("plan {plan}") };
+    match want {
+        Want::Point(point) => format!(
+            "{plan} waits for the fault point `{point}`, which no code passed {in_runs}: name it in the code under test \
+             with `simmach::fault_point!(\"{point}\")`, or correct its name in the plan",
+        ),
+        Want::Role(role) => format!(
+            "{plan} aims at the role `{role}`, which no machine had {in_runs}: the program says that it has the role \
+             with `simmach::role::enter(\"{role}\")`, the test says so with `sim.role(\"{role}\", machine)`"
+        ),
     }
 }
 
@@ -280,8 +324,13 @@ mod tests {
         let mut plan = PlanTotals::default();
         let mut add = |runs, faults, idle: &Option<Idle>| {
             for _ in 0..runs {
-                let activity =
-                    PlanActivity { name: "PowerOffs".to_owned(), faults, idle: idle.clone() };
+                let activity = PlanActivity {
+                    name: "PowerOffs".to_owned(),
+                    faults,
+                    idle: idle.clone(),
+                    unmet: Vec::new(),
+                    kinds: Vec::new(),
+                };
                 plan.add(&activity, 2_000_000_000);
             }
         };
@@ -298,6 +347,24 @@ mod tests {
             totals.add(&Outcome { unmet, ..Outcome::without_a_run(0, Verdict::Passed) });
         }
         assert_eq!(totals.warnings(), ["tokio's count"]);
+    }
+
+    #[test]
+    fn role_that_no_machine_had_in_most_seeds_is_a_warning() {
+        let warnings = |missed: u64| {
+            let mut plan = PlanTotals::default();
+            for run in 0..10 {
+                let wants = (run < missed).then(|| Want::Role("leader".to_owned()));
+                let (name, unmet) = ("PowerOffs".to_owned(), wants.into_iter().collect());
+                let kinds = Vec::new();
+                plan.add(&PlanActivity { name, faults: 1, idle: None, unmet, kinds }, 1);
+            }
+            plan.warnings(10)
+        };
+        assert_eq!(warnings(5), Vec::<String>::new());
+        let said = "plan PowerOffs aims at the role `leader`, which no machine had in 6 of 10 seeds: the program says";
+        assert!(warnings(6)[0].starts_with(said), "{:?}", warnings(6));
+        assert!(warnings(10)[0].contains("no machine had in any seed: "), "{:?}", warnings(10));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use futures::FutureExt;
 
-use crate::chaos::Plan;
+use crate::chaos::{self, Plan};
 use crate::disk_profile::DiskProfile;
 use crate::engine::context::{self, Engine};
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
@@ -110,6 +110,7 @@ pub(super) fn begin(
 ) -> JoinHandle<()> {
     machine::start_all();
     engine.run_ready(MAX_START_POLLS);
+    plans.iter().for_each(|plan| register_faults(sim, &**plan));
     // A script stands in for plans.
     let plans = if engine.acts.has_script() { Vec::new() } else { plans };
     engine.acts.begin_script(engine, sim::acts::carry_out);
@@ -120,15 +121,14 @@ pub(super) fn begin(
             ..Scope::HARNESS
         };
         let name = plan.name();
+        name_parts(engine, &*plan, scope.task);
         let plan = async move {
             if let Err(words) = plan.run(sim).await {
                 let message = format!("{name} ended with an error: {words}");
                 context::try_with(|engine| engine.fail(Failure::new(FailureKind::Error, message)));
             }
         };
-        engine.status.names.set_task_title(scope.task, title_of_plan(name));
         drop(spawn_as(Role::Plan, scope, Location::caller(), plan));
-        sim::add_plan(scope.task, name);
     }
     let (task, handle) = machine::run_body(client, Location::caller(), async move {
         let ended = AssertUnwindSafe(async move { body(sim).await }).catch_unwind().await;
@@ -142,6 +142,21 @@ pub(super) fn begin(
         engine.set_body(task);
     }
     handle
+}
+
+/// Registers the faults that a plan brings with it.
+fn register_faults(sim: Sim, plan: &dyn Plan) {
+    plan.faults().iter().for_each(|fault| chaos::register(sim, fault));
+    plan.parts().into_iter().for_each(|part| register_faults(sim, part));
+}
+
+/// Registers the names of a plan and of its parts, which run as tasks of their own.
+fn name_parts(engine: &Engine, plan: &dyn Plan, task: u64) {
+    engine.status.names.set_task_title(task, title_of_plan(plan.name()));
+    sim::add_plan(task, plan.name());
+    for (number, part) in (0..).zip(plan.parts()) {
+        name_parts(engine, part, sim::part_of_plan(task, number));
+    }
 }
 
 fn title_of_plan(name: &str) -> String {

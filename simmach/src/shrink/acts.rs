@@ -1,9 +1,10 @@
 //! The acts of a script as items of the shrinker, which removes acts with their repairs, moves
 //! acts, and weakens them.
 
-use crate::engine::acts::{Act, RecordedAct, Script, TimedAct, When};
+use crate::engine::acts::{Act, PointFault, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::{below_of, mix};
+use crate::engine::ids::MachineId;
 use crate::engine::record::deviations::DeviationKind;
 use crate::shrink::items::ShrinkItem;
 
@@ -154,12 +155,45 @@ impl ShrinkItem {
                     Box::new(TimedAct { act, ..(**timed).clone() })
                 }));
             }
+            Act::Own { drawn, victims, .. } => {
+                weaker.extend(weaker_own(timed, drawn, victims).into_iter().map(Box::new))
+            }
+            Act::Point { machine, point, fault: PointFault::Delay(nanos) } => {
+                weaker.extend([12, 6, 3, 1].map(|shift| {
+                    let fault = PointFault::Delay(nanos >> shift);
+                    let act = Act::Point { machine: *machine, point: *point, fault };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                }));
+            }
             _ => {}
         }
         weaker.retain(|other| other != timed);
         let item = |act| Self { act: Some(act), ..self.clone() };
         weaker.into_iter().map(item).collect()
     }
+}
+
+/// A fault that the user wrote with smaller draws, all of them and then each, and on fewer machines.
+fn weaker_own(timed: &TimedAct, drawn: &[(u32, u64)], victims: &[MachineId]) -> Vec<TimedAct> {
+    let smaller = |shift: u32, nth: Option<usize>| {
+        let mut other = timed.clone();
+        if let Act::Own { drawn, .. } = &mut other.act {
+            let own = drawn.iter_mut().enumerate();
+            let chosen = own.filter(|(at, _)| nth.is_none_or(|nth| nth == *at));
+            chosen.for_each(|(_, (_, value))| *value >>= shift);
+        }
+        other
+    };
+    let on = |fewer: Vec<MachineId>| {
+        let mut other = timed.clone();
+        if let Act::Own { victims, .. } = &mut other.act {
+            *victims = fewer;
+        }
+        other
+    };
+    let all = [63, 6, 3, 1].map(|shift| smaller(shift, None));
+    let each = (0..drawn.len()).flat_map(|nth| [63, 1].map(|shift| smaller(shift, Some(nth))));
+    all.into_iter().chain(each).chain(less(victims).into_iter().map(on)).collect()
 }
 
 /// Returns shorter lists: each half, then the list without one of its elements. No list is empty.

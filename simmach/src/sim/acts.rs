@@ -5,18 +5,21 @@
 
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, Processes};
+use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, PointFault, Processes};
 use crate::engine::log::{self, Level};
+use crate::engine::points::Pass;
 use crate::engine::record::event::LinkChange;
 use crate::engine::time::machine_clocks::ClockSkew;
-use crate::engine::{self, Effect, Event, MachineId, ProcessId, RunId, Scope, mix, mix_text};
+use crate::engine::{
+    self, Effect, Event, MachineId, ProcessId, RunId, Scope, context, mix, mix_text,
+};
 use crate::machine::{self, ServiceId};
 use crate::net::control::Paths;
 use crate::net::{self, Choice, LinkState, NetworkProfile, PacketFate};
 use crate::sim::links::link_changed;
 use crate::sim::machines::{changes_clock, check_unused, name_of, set_clock};
 use crate::sim::world::with;
-use crate::sim::{ControlError, disks, repair_everything};
+use crate::sim::{ControlError, disks, own_faults, repair_everything};
 
 /// Carries out an act of a script. An act that finds nothing to do has no effect.
 pub(crate) fn carry_out(due: DueAct) {
@@ -122,6 +125,17 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
             break_on_error(disks::take_snapshot(*machine, *number));
         }
         Act::Restore { machine, number } => break_on_error(disks::restore(*machine, *number)),
+        Act::Own { .. } => own_faults::begin_again(act),
+        Act::EndOwn { number } => {
+            if let Err(error) = own_faults::undo(*number) {
+                engine::break_run(format!("a fault cannot be undone: {error}"));
+            }
+        }
+        Act::Point { machine, point, fault } => {
+            let pass = Pass { machine: *machine, point: *point };
+            context::try_with(|engine| engine.points.set_fault(pass, *fault));
+            engine::record_fault(Effect::PointFault, Some(*machine), text);
+        }
     }
 }
 
@@ -177,7 +191,12 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
             with(|world| world.filters.contains_key(number)).unwrap_or(false)
         }
         Act::HealAll => net::control::is_any_partitioned(),
-        Act::Filter { .. } | Act::Settle | Act::Snapshot { .. } => true,
+        Act::EndOwn { number } => own_faults::has_begun(*number),
+        Act::Filter { .. }
+        | Act::Settle
+        | Act::Snapshot { .. }
+        | Act::Point { .. }
+        | Act::Own { .. } => true,
     }
 }
 
@@ -273,11 +292,27 @@ fn describe_anchor(anchor: Anchor, offset: u64) -> String {
         AnchorEvent::Packet { from, to, port } => {
             format!("{} sends packet {nth} to {} (service port {port})", name(from), name(to))
         }
+        AnchorEvent::Point { machine, point } => {
+            let point = name_of_point(point);
+            return match offset {
+                0 => format!(" at pass {nth} of `{point}` on {}", name(machine)),
+                _ => {
+                    let offset = Duration::from_nanos(offset);
+                    format!(", {offset:?} after pass {nth} of `{point}` on {}", name(machine))
+                }
+            };
+        }
     };
     match offset {
         0 => format!(", immediately after {what}"),
         nanos => format!(", {:?} after {what}", Duration::from_nanos(nanos)),
     }
+}
+
+/// The name of a fault point that was passed.
+fn name_of_point(point: u64) -> String {
+    let name = context::try_with(|engine| engine.points.name(point)).flatten();
+    name.unwrap_or_else(|| "a point that was not passed".to_owned())
 }
 
 /// Describes an act in words. If the act concerns one machine, the text does not name it.
@@ -332,5 +367,12 @@ pub(crate) fn describe(act: &Act) -> String {
         }
         Act::Snapshot { .. } => "disk copied".to_owned(),
         Act::Restore { .. } => "disk replaced by a snapshot".to_owned(),
+        Act::Own { name, victims, .. } => format!("{name}: {}", names(victims)),
+        Act::EndOwn { .. } => "undone: a fault of the test".to_owned(),
+        Act::Point { point, fault: PointFault::Delay(nanos), .. } => {
+            let delay = Duration::from_nanos(*nanos);
+            format!("code delayed by {delay:?} at `{}`", name_of_point(*point))
+        }
+        Act::Point { point, .. } => format!("code fails at `{}`", name_of_point(*point)),
     }
 }

@@ -6,12 +6,14 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::engine::context::Slot;
+use crate::engine::context::{self, Engine, Slot};
 use crate::engine::draws::address::Address;
+use crate::engine::points::Points;
 use crate::engine::record::deviations::{Deviation, DeviationKind};
-use crate::engine::{self, MachineId, ProcessId};
+use crate::engine::{self, MachineId, ProcessId, mix, mix_text};
 use crate::machine::DiskCopy;
 use crate::net::PacketFilter;
+use crate::sim::own_faults::{BeginFault, Undo};
 use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
@@ -24,6 +26,8 @@ pub(crate) struct World {
     pub(super) body: MachineId,
     /// The plans of the library.
     pub(super) plans: Vec<NamedPlan>,
+    /// What other plans and the test's body need of the program.
+    wants: Vec<Want>,
     /// Number of clients started so far, by machine and the word of the step that started them. The
     /// word is 0 outside of steps.
     pub(super) clients: BTreeMap<(MachineId, u64), u64>,
@@ -44,6 +48,12 @@ pub(crate) struct World {
     /// Number of snapshots so far that the test took, and that plans took.
     pub(super) snapshots: u64,
     pub(super) snapshots_of_plans: u64,
+    /// The faults that plans of the test brought with them, by name.
+    pub(super) own_faults: BTreeMap<String, BeginFault>,
+    /// Those that have begun, by the number of their act.
+    pub(super) begun_faults: BTreeMap<u64, Undo>,
+    /// How many strikes of plans hit each machine at present.
+    hits: BTreeMap<MachineId, u32>,
 }
 
 /// A plan of the library in a run.
@@ -52,6 +62,8 @@ pub(super) struct NamedPlan {
     name: &'static str,
     faults: u64,
     idle: Option<Idle>,
+    wants: Vec<Want>,
+    kinds: Vec<&'static str>,
 }
 
 /// What a plan of the library did in one run.
@@ -63,6 +75,29 @@ pub(crate) struct PlanActivity {
     pub faults: u64,
     /// Why the plan caused no fault, if that is the case and the reason is known.
     pub idle: Option<Idle>,
+    /// What the plan waited for or aimed at, and never occurred in the run.
+    pub unmet: Vec<Want>,
+    /// The kinds of faults that the run drew for the plan, if it draws them.
+    pub kinds: Vec<String>,
+}
+
+/// What a plan needs of the program.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub(crate) enum Want {
+    /// That a machine has this role.
+    Role(String),
+    /// That this fault point is passed.
+    Point(String),
+}
+
+impl Want {
+    /// Whether it has occurred in this run.
+    fn is_met(&self, engine: &Engine) -> bool {
+        match self {
+            Self::Role(role) => engine.roles.names().contains(role),
+            Self::Point(point) => engine.points.name(Points::number(point)).is_some(),
+        }
+    }
 }
 
 /// Why a plan caused no fault in a run.
@@ -78,17 +113,27 @@ pub(crate) enum Idle {
     AllDown,
     /// All machines were drawn to the same side whenever a partition was due.
     OneSide,
+    /// Too many machines were down already whenever a strike was due: the budget left no room.
+    NoRoom,
+    /// Another plan was drawn in its place.
+    NotDrawn,
+    /// An event or a condition that a strike waits for never came.
+    NoEvent(String),
+    /// No machine that ran had this role whenever a strike was due.
+    NoRole(String),
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
     let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
     let (sequences, faults, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let (plans, filters) = (Vec::new(), BTreeMap::new());
     let (disks, snapshots, snapshots_of_plans) = (BTreeMap::new(), 0, 0);
+    let (plans, wants, filters) = (Vec::new(), Vec::new(), BTreeMap::new());
+    let (own_faults, begun_faults, hits) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let world = World {
         seed,
         body,
         plans,
+        wants,
         clients,
         memory,
         sequences,
@@ -98,6 +143,9 @@ pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
         disks,
         snapshots,
         snapshots_of_plans,
+        own_faults,
+        begun_faults,
+        hits,
     };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
@@ -111,8 +159,22 @@ pub(crate) fn remove() {
 /// Registers the task of a plan that has a name.
 pub(crate) fn add_plan(task: u64, name: &'static str) {
     if name != A_PLAN {
-        with(|world| world.plans.push(NamedPlan { task, name, faults: 0, idle: None }));
+        with(|world| {
+            world.plans.push(NamedPlan {
+                task,
+                name,
+                faults: 0,
+                idle: None,
+                wants: Vec::new(),
+                kinds: Vec::new(),
+            })
+        });
     }
+}
+
+/// The task of a part of a plan, by the plan's task and the number of the part.
+pub(crate) fn part_of_plan(task: u64, number: u64) -> u64 {
+    mix(mix(task, mix_text("part")), number)
 }
 
 /// The name of the plan that runs as this task.
@@ -122,26 +184,91 @@ pub(super) fn plan_name(task: u64) -> &'static str {
     with(name).flatten().unwrap_or(A_PLAN)
 }
 
-/// Takes what each plan of the library did, for the outcome.
+/// Takes what each plan of the library did, for the outcome. If others needed something that never occurred, they come last.
 pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
+    let unmet = |wants: Vec<Want>| {
+        let is_met = |want: &Want| context::try_with(|engine| want.is_met(engine)) == Some(true);
+        wants.into_iter().filter(|want| !is_met(want)).collect()
+    };
     let take = |world: &mut World| {
         let plans = world.plans.drain(..).map(|plan| PlanActivity {
             name: plan.name.to_owned(),
             faults: plan.faults,
             idle: plan.idle.filter(|_| plan.faults == 0),
+            unmet: unmet(plan.wants),
+            kinds: plan.kinds.iter().map(ToString::to_string).collect(),
         });
-        plans.collect()
+        let unmet = unmet(std::mem::take(&mut world.wants));
+        let (name, idle) = (A_PLAN.to_owned(), None);
+        let others = PlanActivity { name, faults: 0, idle, unmet, kinds: Vec::new() };
+        plans.chain((!others.unmet.is_empty()).then_some(others)).collect()
     };
     with(take).unwrap_or_default()
 }
 
 /// Records why the running plan has caused no fault so far. [`Idle::TooFew`] is final: later reasons do not replace it.
 pub(crate) fn record_idle(idle: Idle) {
+    if let Some(scope) = engine::scope() {
+        record_idle_of(scope.task, idle);
+    }
+}
+
+/// As [`record_idle`], for the plan that runs as another task.
+pub(crate) fn record_idle_of(task: u64, idle: Idle) {
+    with(|world| {
+        let plan = world.plans.iter_mut().find(|plan| plan.task == task);
+        if let Some(plan) = plan.filter(|plan| !matches!(plan.idle, Some(Idle::TooFew(_)))) {
+            plan.idle = Some(idle);
+        }
+    });
+}
+
+/// Records what the running plan needs of the program.
+pub(crate) fn record_want(want: Want) {
     let Some(scope) = engine::scope() else { return };
     with(|world| {
         let plan = world.plans.iter_mut().find(|plan| plan.task == scope.task);
-        if let Some(plan) = plan.filter(|plan| !matches!(plan.idle, Some(Idle::TooFew(_)))) {
-            plan.idle = Some(idle);
+        let wants = plan.map_or(&mut world.wants, |plan| &mut plan.wants);
+        if !wants.contains(&want) {
+            wants.push(want);
+        }
+    });
+}
+
+/// Records the kinds of faults that the run has drawn for the running plan.
+pub(crate) fn record_kinds(kinds: Vec<&'static str>) {
+    let Some(scope) = engine::scope() else { return };
+    with(|world| {
+        if let Some(plan) = world.plans.iter_mut().find(|plan| plan.task == scope.task) {
+            plan.kinds = kinds;
+        }
+    });
+}
+
+/// Whether a strike hits a machine at present.
+pub(crate) fn is_hit(machine: MachineId) -> bool {
+    with(|world| world.hits.contains_key(&machine)).unwrap_or(false)
+}
+
+/// A strike hits these machines from now on.
+pub(crate) fn take_hits(machines: &[MachineId]) {
+    with(|world| {
+        for machine in machines {
+            *world.hits.entry(*machine).or_default() += 1;
+        }
+    });
+}
+
+/// A strike no longer hits these machines.
+pub(crate) fn release_hits(machines: &[MachineId]) {
+    with(|world| {
+        for machine in machines {
+            if let Some(strikes) = world.hits.get_mut(machine) {
+                *strikes -= 1;
+                if *strikes == 0 {
+                    world.hits.remove(machine);
+                }
+            }
         }
     });
 }

@@ -41,6 +41,9 @@ pub enum Bug {
     AnswersBeforeStored,
     /// A leader answers a read without asking a majority whether it is still the leader.
     UnconfirmedRead,
+    /// A leader answers reads on its own for a while after a majority has answered it, which is longer than its followers wait
+    /// for it.
+    LongLease,
     /// A new leader answers a read before it knows which entries are committed.
     ReadBeforeOwnEntry,
     /// Retries are recognized when they arrive, and not when they are applied.
@@ -66,6 +69,7 @@ impl Bug {
         Self::OldLeaders,
         Self::AnswersBeforeStored,
         Self::UnconfirmedRead,
+        Self::LongLease,
         Self::ReadBeforeOwnEntry,
         Self::RetryCheckedAtArrival,
     ];
@@ -99,7 +103,7 @@ impl Bug {
             // Two followers lose the same write, and the leader is cut off.
             Self::AnswersBeforeStored => (3, 1),
             // A leader is cut off; one client writes to the next leader, another reads from the old one.
-            Self::UnconfirmedRead => (1, 2),
+            Self::UnconfirmedRead | Self::LongLease => (1, 2),
             // A follower that has not heard of the commit becomes the leader.
             Self::ReadBeforeOwnEntry => (1, 2),
             // The answer to a write is late.

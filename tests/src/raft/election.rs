@@ -64,6 +64,7 @@ impl Node {
         for peer in self.peers.values_mut() {
             peer.next = next;
             peer.round = 0;
+            peer.heard = None;
             if !keeps_matches {
                 peer.matched = 0;
             }

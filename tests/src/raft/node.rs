@@ -20,6 +20,8 @@ use super::requests::{PendingRead, PendingWrite};
 pub(super) const HEARTBEAT: Duration = Duration::from_millis(50);
 /// Minimum time without a leader before an election.
 const ELECTION: Duration = Duration::from_millis(150);
+/// How long a leader with [`Bug::LongLease`] answers reads on its own.
+const LEASE: Duration = Duration::from_millis(500);
 
 pub(super) struct Node {
     pub(super) id: u64,
@@ -75,6 +77,8 @@ pub(super) struct Peer {
     pub(super) matched: u64,
     /// The latest round that it has confirmed.
     pub(super) round: u64,
+    /// When it has last answered in this term.
+    pub(super) heard: Option<Instant>,
 }
 
 /// What must be stored.
@@ -122,6 +126,12 @@ impl Node {
     /// The number of servers that make a majority.
     pub(super) fn majority(&self) -> usize {
         self.servers as usize / 2 + 1
+    }
+
+    /// Whether a majority has answered a moment ago.
+    pub(super) fn has_lease(&self) -> bool {
+        let is_recent = |peer: &&Peer| peer.heard.is_some_and(|heard| heard.elapsed() < LEASE);
+        self.peers.values().filter(is_recent).count() + 1 >= self.majority()
     }
 
     /// When `tick` has something to do.

@@ -83,6 +83,7 @@ impl Node {
         let Some(peer) = self.peers.get_mut(&from) else { return };
         let before = peer.next;
         peer.round = peer.round.max(round);
+        peer.heard = Some(Instant::now());
         if success {
             peer.matched = peer.matched.max(index);
             peer.next = peer.matched + 1;

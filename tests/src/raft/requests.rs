@@ -89,7 +89,8 @@ impl Node {
     /// Answers the reads that may be answered.
     pub(super) fn answer_reads(&mut self) {
         let (majority, applied) = (self.majority(), self.applied);
-        let is_confirmed = self.has(Bug::UnconfirmedRead);
+        let is_confirmed =
+            self.has(Bug::UnconfirmedRead) || self.has(Bug::LongLease) && self.has_lease();
         let Role::Leader(leadership) = &mut self.role else { return };
         let peers = &self.peers;
         let is_ready = |read: &mut PendingRead| {

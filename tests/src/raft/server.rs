@@ -7,7 +7,7 @@ use simmach::time::timeout_at;
 use super::bug::Bug;
 use super::disk::Disk;
 use super::message::Message;
-use super::node::{Node, To};
+use super::node::{Node, Role, To};
 
 pub(super) const PORT: u16 = 1;
 
@@ -16,7 +16,7 @@ pub(super) fn name(id: u64) -> String {
     format!("raft{id}")
 }
 
-pub(super) async fn serve(id: u64, servers: u64, bug: Option<Bug>) -> Result {
+pub(super) async fn serve(id: u64, servers: u64, bug: Option<Bug>, says_role: bool) -> Result {
     let disk = Disk::open().await?;
     let mut node = Node::new(id, servers, bug, disk.load().await?);
     node.show_log(1);
@@ -32,6 +32,9 @@ pub(super) async fn serve(id: u64, servers: u64, bug: Option<Bug>) -> Result {
             // A datagram that was sent earlier did not reach its server.
             Ok(Err(_)) => {}
             Err(_) => node.tick(),
+        }
+        if says_role {
+            say_role(&node);
         }
         if node.has(Bug::AnswersBeforeStored) {
             send(&socket, &mut node).await;
@@ -49,5 +52,13 @@ async fn send(socket: &UdpSocket, node: &mut Node) {
             To::Server(id) => socket.send_to(&bytes, (name(id).as_str(), PORT)).await,
             To::Client(address) => socket.send_to(&bytes, address).await,
         };
+    }
+}
+
+/// Says whether the server leads, so that plans can aim at the leader.
+fn say_role(node: &Node) {
+    match node.role {
+        Role::Leader(_) => simmach::role::enter("leader"),
+        Role::Follower { .. } | Role::Candidate { .. } => simmach::role::leave("leader"),
     }
 }

@@ -1,14 +1,14 @@
-//! The kinds of faults of a [`Swarm`](super::Swarm): what each kind does, and how it is undone.
+//! The kinds of faults of a [`Swarm`](super::Swarm).
 
+use std::rc::Rc;
 use std::time::Duration;
 
+use crate::chaos::fault::Fault;
+use crate::chaos::faults::{
+    ClockStep, Clog, Delay, Drift, Isolate, Kill, Loss, OneWay, Pause, PowerOff, Stop, Wipe,
+};
 use crate::chaos::pace::{DurationRange, Strike};
 use crate::chaos::swarm::Hardship;
-use crate::engine::MachineId;
-use crate::engine::time::machine_clocks::ClockSkew;
-use crate::machine::{self, Selector};
-use crate::net::{PacketFate, PacketFilter, PacketInfo};
-use crate::sim::{self, ControlError, Sim, name_of};
 
 /// How long a strike lasts if the test sets the tempo.
 pub(super) const USUAL: DurationRange =
@@ -16,18 +16,21 @@ pub(super) const USUAL: DurationRange =
 
 // The numbers of the fields that a strike draws. Field 0 is the time until the strike.
 const LASTING: u64 = 1;
-const KIND: u64 = 2;
-const AMOUNT: u64 = 3;
-/// How many machines the strike hits.
+/// How many machines it hits.
 pub(super) const SIZE: u64 = 4;
-/// Which machines the strike hits: one field for each machine.
+/// Whether it is aimed at a role.
+pub(super) const AIMED: u64 = 5;
+/// Whether it has a second fault, and which.
+pub(super) const SECOND: u64 = 7;
+/// Which event it waits for, and the n-th.
+pub(super) const EVENT: u64 = 9;
+pub(super) const NTH: u64 = 11;
+/// Which machines it hits: one field for each.
 pub(super) const VICTIMS: u64 = 16;
-/// The fates of packets: one field for each packet.
-const PACKETS: u64 = 1 << 32;
 
 /// A kind of fault. Its number is part of its draws, so new kinds must be added at the end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fault {
+pub(super) enum Kind {
     /// Services get the stop signal.
     Stop = 0,
     Kill = 1,
@@ -53,20 +56,7 @@ pub(super) enum Fault {
     ClockStep = 14,
 }
 
-/// What undoes a strike.
-pub(super) enum Undo {
-    /// What was taken down starts again.
-    Restore,
-    Heal(Selector, Selector),
-    Unclog(Selector, Selector),
-    /// Dropping it removes it.
-    Filter(#[expect(dead_code, reason = "it is dropped")] PacketFilter),
-    SetClocks(Selector),
-    Resume(Selector),
-    Nothing,
-}
-
-impl Fault {
+impl Kind {
     pub(super) const ALL: &[Self] = &[
         Self::Stop,
         Self::Kill,
@@ -85,6 +75,45 @@ impl Fault {
         Self::ClockStep,
     ];
 
+    /// Its name in reports, in the plural.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Stop => "stops",
+            Self::Kill => "kills",
+            Self::PowerOff => "power-offs",
+            Self::Bounce => "short power cuts",
+            Self::PowerOffs => "power-offs of several machines",
+            Self::Pause => "pauses",
+            Self::Isolate => "isolated machines",
+            Self::OneWay => "partitions in one direction",
+            Self::Clog => "packets held back",
+            Self::Delay => "late packets",
+            Self::Loss => "lost packets",
+            Self::Drift => "clock drift",
+            Self::Blackout => "blackouts",
+            Self::Wipe => "wipes",
+            Self::ClockStep => "clock steps",
+        }
+    }
+
+    /// What it does.
+    pub(super) fn fault(self) -> Rc<dyn Fault> {
+        match self {
+            Self::Stop => Rc::new(Stop::new()),
+            Self::Kill => Rc::new(Kill),
+            Self::PowerOff | Self::Bounce | Self::PowerOffs | Self::Blackout => Rc::new(PowerOff),
+            Self::Pause => Rc::new(Pause),
+            Self::Isolate => Rc::new(Isolate),
+            Self::OneWay => Rc::new(OneWay),
+            Self::Clog => Rc::new(Clog),
+            Self::Delay => Rc::new(Delay::by(DELAY)),
+            Self::Loss => Rc::new(Loss::up_to(50)),
+            Self::Drift => Rc::new(Drift::up_to(500)),
+            Self::Wipe => Rc::new(Wipe),
+            Self::ClockStep => Rc::new(ClockStep::by(CLOCK_STEP)),
+        }
+    }
+
     /// What the test must say that its program survives.
     pub(super) fn hardship(self) -> Option<Hardship> {
         match self {
@@ -95,7 +124,14 @@ impl Fault {
         }
     }
 
-    /// Whether machines lose power. That of the test's body cannot be hit.
+    /// Whether a strike can have both: one takes machines down or cuts them off, the other sets their clocks or troubles the
+    /// network between them.
+    pub(super) fn goes_with(self, second: Self) -> bool {
+        self != second
+            && !matches!(second, Self::Blackout | Self::Wipe | Self::Stop | Self::Kill)
+            && !(self.takes_power() && second.takes_power())
+    }
+
     fn takes_power(self) -> bool {
         matches!(
             self,
@@ -108,156 +144,15 @@ impl Fault {
         matches!(self, Self::PowerOffs | Self::Isolate)
     }
 
-    /// Whether it sets clocks. A machine whose clocks are wrong still serves, so the budget does not limit it.
-    pub(super) fn sets_clocks(self) -> bool {
-        matches!(self, Self::Drift | Self::ClockStep)
-    }
-
-    /// Whether it can hit a machine on which a service runs: not if the test, or another strike, did the same to it.
-    pub(super) fn can_hit(self, machine: MachineId) -> bool {
-        match self {
-            Self::Pause => !machine::is_paused(machine),
-            Self::Drift | Self::ClockStep => sim::has_exact_clocks(machine),
-            _ => !self.takes_power() || machine::body_machine() != Some(machine),
-        }
-    }
-
     /// How long a strike lasts.
     pub(super) fn lasting(self, strike: Strike, drawn: DurationRange) -> Duration {
         let short = DurationRange::new(Duration::from_millis(1), Duration::from_millis(60));
         strike.duration(LASTING, if self == Self::Bounce { short } else { drawn })
     }
-
-    /// Strikes. `others` are the other machines that the plan may hit.
-    pub(super) async fn strike(
-        self,
-        sim: Sim,
-        strike: Strike,
-        victims: &[MachineId],
-        others: &[MachineId],
-    ) -> Result<Undo, String> {
-        self.strike_at(sim, strike, victims, others).await.map_err(|error| error.to_string())
-    }
-
-    async fn strike_at(
-        self,
-        sim: Sim,
-        strike: Strike,
-        victims: &[MachineId],
-        others: &[MachineId],
-    ) -> Result<Undo, ControlError> {
-        let (on, rest) = (selector(victims), selector(others));
-        Ok(match self {
-            Self::Stop => {
-                let grace = strike.duration(AMOUNT, DurationRange::new(Duration::ZERO, GRACE));
-                for victim in victims {
-                    strike.stop(*victim, grace).await;
-                }
-                Undo::Restore
-            }
-            Self::Kill => {
-                victims.iter().for_each(|victim| strike.kill(*victim));
-                Undo::Restore
-            }
-            Self::PowerOff | Self::Bounce | Self::PowerOffs | Self::Blackout => {
-                victims.iter().for_each(|victim| strike.take_power(*victim));
-                Undo::Restore
-            }
-            Self::Wipe => {
-                victims.iter().for_each(|victim| strike.take_power(*victim));
-                sim.wipe(on)?;
-                Undo::Restore
-            }
-            Self::Pause => {
-                sim.pause(on.clone())?;
-                Undo::Resume(on)
-            }
-            _ if others.is_empty() && self.needs_others() => Undo::Nothing,
-            Self::Isolate => {
-                sim.partition_for(strike.owner(), &on, &rest)?;
-                Undo::Heal(on, rest)
-            }
-            Self::OneWay => {
-                let (from, to) = either_way(strike, on, rest);
-                sim.partition_one_way_for(strike.owner(), &from, &to)?;
-                Undo::Heal(from, to)
-            }
-            Self::Clog => {
-                let (from, to) = either_way(strike, on, rest);
-                sim.clog(from.clone(), to.clone())?;
-                Undo::Unclog(from, to)
-            }
-            Self::Delay => {
-                let delay = strike.duration(AMOUNT, DELAY);
-                let late = move |_: &PacketInfo<'_>| PacketFate::Delay(delay);
-                let (from, to) = either_way(strike, on, rest);
-                Undo::Filter(sim.filter_packets(from, to, late)?)
-            }
-            Self::Loss => {
-                let percent = 1 + strike.below(AMOUNT, 50);
-                let mut nth = PACKETS;
-                let lose = move |_: &PacketInfo<'_>| {
-                    nth += 1;
-                    match strike.chance(nth, percent as f64 / 100.0) {
-                        true => PacketFate::Drop,
-                        false => PacketFate::Pass,
-                    }
-                };
-                let (from, to) = either_way(strike, on, rest);
-                Undo::Filter(sim.filter_packets(from, to, lose)?)
-            }
-            Self::Drift => {
-                let ppm = strike.below(AMOUNT, 1_000) as i32 - 500;
-                sim.set_clock(on.clone(), ClockSkew::exact().drift_ppm(ppm))?;
-                Undo::SetClocks(on)
-            }
-            Self::ClockStep => {
-                let by = strike.duration(AMOUNT, CLOCK_STEP);
-                let is_ahead = strike.below(KIND, 2) == 0;
-                let exact = ClockSkew::exact();
-                let skew = if is_ahead { exact.ahead(by) } else { exact.behind(by) };
-                sim.set_clock(on.clone(), skew)?;
-                Undo::SetClocks(on)
-            }
-        })
-    }
-
-    fn needs_others(self) -> bool {
-        matches!(self, Self::Isolate | Self::OneWay | Self::Clog | Self::Delay | Self::Loss)
-    }
 }
 
-impl Undo {
-    pub(super) fn undo(self, sim: Sim, strike: Strike) -> Result<(), String> {
-        let undone = match self {
-            Self::Restore => {
-                strike.restore();
-                Ok(())
-            }
-            Self::Heal(one, other) => sim.heal_for(strike.owner(), &one, &other),
-            Self::Unclog(from, to) => sim.unclog(from, to),
-            Self::SetClocks(on) => sim.set_clock(on, ClockSkew::exact()),
-            Self::Resume(on) => sim.resume(on),
-            Self::Filter(_) | Self::Nothing => Ok(()),
-        };
-        undone.map_err(|error| error.to_string())
-    }
-}
-
-/// The longest grace period of a stop.
-const GRACE: Duration = Duration::from_secs(5);
 /// How late packets are.
 const DELAY: DurationRange = DurationRange::new(Duration::from_millis(1), Duration::from_secs(2));
 /// How far wall clocks are set forward or back.
 const CLOCK_STEP: DurationRange =
     DurationRange::new(Duration::from_millis(1), Duration::from_secs(3_600));
-
-/// Packets from one to the other, or the other way round.
-fn either_way(strike: Strike, one: Selector, other: Selector) -> (Selector, Selector) {
-    if strike.below(KIND, 2) == 0 { (one, other) } else { (other, one) }
-}
-
-fn selector(machines: &[MachineId]) -> Selector {
-    let names: Vec<String> = machines.iter().filter_map(|machine| name_of(*machine)).collect();
-    Selector::from(names)
-}

@@ -19,6 +19,8 @@ pub(crate) enum AnchorEvent {
     /// A machine sends a packet. The port is that of the service: the smaller one of the packet's
     /// two ports.
     Packet { from: MachineId, to: MachineId, port: u16 },
+    /// Code on a machine passes a fault point; `point` is a hash of its name.
+    Point { machine: MachineId, point: u64 },
 }
 
 /// The `nth` event of a kind, counted from 1 since the step or the start of the run.
@@ -39,7 +41,7 @@ const MAX_ANCHORS: usize = 3;
 impl AnchorEvent {
     fn concerns(&self, machines: &[MachineId]) -> bool {
         match self {
-            Self::Commit { machine } => machines.contains(machine),
+            Self::Commit { machine } | Self::Point { machine, .. } => machines.contains(machine),
             Self::Packet { from, to, .. } => machines.contains(from) || machines.contains(to),
         }
     }
@@ -49,6 +51,11 @@ impl AnchorCounts {
     pub(crate) fn count(&mut self, event: AnchorEvent, now: u64) {
         let (count, at) = self.0.entry(event).or_default();
         (*count, *at) = (*count + 1, now);
+    }
+
+    /// The last event of a kind, counted from the step.
+    pub(crate) fn last(&self, event: AnchorEvent) -> Option<Anchor> {
+        self.0.get(&event).map(|(nth, _)| Anchor { event, nth: *nth })
     }
 
     /// Begins to count anew, at the beginning of a step.

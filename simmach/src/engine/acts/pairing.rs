@@ -80,6 +80,7 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
         (Act::Clock { machine, .. }, Act::Clock { machine: set, .. }) => machine == set,
         (Act::RepairDisk { machine }, Act::BreakDisk { machine: broken, .. }) => machine == broken,
         (Act::EndFilter { number }, Act::Filter { number: added, .. }) => number == added,
+        (Act::EndOwn { number }, Act::Own { number: begun, .. }) => number == begun,
         _ => false,
     }
 }

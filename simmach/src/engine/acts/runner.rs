@@ -89,6 +89,20 @@ impl ScriptRunner {
         self.timed.first().map(|(at, ..)| *at)
     }
 
+    /// Takes an act that is bound to this event, which happens `now`, without an offset.
+    pub(crate) fn take_at(&mut self, event: AnchorEvent, now: u64) -> Option<DueAct> {
+        let acts = &self.script.acts;
+        let is_bound = |(at, _, index, repair): &&(u64, u32, usize, usize)| {
+            let when = acts[*index].when;
+            let is_here = when.anchor.is_some_and(|anchor| anchor.event == event);
+            (*at, *repair, when.offset) == (now, 0, 0) && is_here
+        };
+        let (at, place, index, repair) =
+            *self.timed.iter().take_while(|(at, ..)| *at <= now).find(is_bound)?;
+        self.timed.remove(&(at, place, index, repair));
+        Some(self.begin(index, now))
+    }
+
     /// Takes the next act, if it is due `now`. `place` is the number of polls of the program so far at this time; `None`
     /// means that no further polls will come.
     pub(crate) fn take_due(&mut self, now: u64, place: Option<u32>) -> Option<DueAct> {
@@ -107,18 +121,21 @@ impl ScriptRunner {
             Some(repair) => {
                 DueAct { id: timed.id, owner: repair.owner, when: None, act: repair.act.clone() }
             }
-            None => {
-                if let Act::Stop { grace, end_place, .. } = timed.act {
-                    self.timed.insert((now.saturating_add(grace), end_place, index, 1));
-                }
-                for (nth, repair) in (2..).zip(&timed.repairs) {
-                    let at = now.saturating_add(repair.after);
-                    self.timed.insert((at, repair.place, index, nth));
-                }
-                let (when, act) = (Some(timed.when), timed.act.clone());
-                DueAct { id: timed.id, owner: timed.owner, when, act }
-            }
+            None => return Some(self.begin(index, now)),
         })
+    }
+
+    /// An act takes place: its repairs have their times.
+    fn begin(&mut self, index: usize, now: u64) -> DueAct {
+        let timed = &self.script.acts[index];
+        if let Act::Stop { grace, end_place, .. } = timed.act {
+            self.timed.insert((now.saturating_add(grace), end_place, index, 1));
+        }
+        for (nth, repair) in (2..).zip(&timed.repairs) {
+            self.timed.insert((now.saturating_add(repair.after), repair.place, index, nth));
+        }
+        let (when, act) = (Some(timed.when), timed.act.clone());
+        DueAct { id: timed.id, owner: timed.owner, when, act }
     }
 
     /// Drops the pending acts, since their plans have ended.

@@ -139,4 +139,6 @@ pub(crate) mod strike {
     pub(crate) const DOWN: u64 = HAPPENS + 10;
     /// The tempo's grace time, in two draws.
     pub(crate) const GRACE: u64 = HAPPENS + 12;
+    /// A second draw of the mean time between strikes, and whether both decide together.
+    pub(crate) const MIDDLE: u64 = HAPPENS + 14;
 }

@@ -151,6 +151,11 @@ impl Engine {
         self.fail_here(Failure { body_wait: self.body_wait(), ..Failure::new(kind, message) });
     }
 
+    /// Fails the run, with what each task waits for.
+    pub(crate) fn fail_waiting(&self, failure: Failure) {
+        self.fail_here(failure);
+    }
+
     fn fail_here(&self, mut failure: Failure) {
         failure.at = self.clock.now();
         failure.waiting = self.blocked_tasks();

@@ -73,6 +73,10 @@ effects! {
     ;
     Restore: "disk replaced", "disks replaced", /// The disk of a machine was replaced by a snapshot.
     ;
+    Own: "own fault", "own faults", /// A fault that the test brought with it began.
+    ;
+    PointFault: "fault at a point", "faults at points", /// Code was delayed, or failed, at a fault point.
+    ;
 }
 
 /// The number of times that each effect happened.

@@ -60,6 +60,8 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     FileCall { call: FileCall, subject: u64, content: u64, result: i64 },
     /// Something was done to the disk of a machine.
     DiskChanged { machine: MachineId, change: DiskChange },
+    /// Code on a machine passed a fault point; `point` is a hash of its name.
+    PointPassed { machine: MachineId, point: u64 },
 }
 
 /// What was done to a disk. The numbers follow those of other events of machines.
@@ -295,6 +297,7 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::MachinePaused { machine: id } => machine(id, 7),
             Self::MachineResumed { machine: id } => machine(id, 8),
             Self::DiskChanged { machine: id, change } => machine(id, *change as u64),
+            Self::PointPassed { machine: id, .. } => machine(id, 17),
             Self::LinksChanged { change, from, .. } => {
                 (7, [*change as u64, from.as_ref().len() as u64])
             }
@@ -336,6 +339,7 @@ impl NewEvent<'_> {
                 hash_bytes(hash, &bytes)
             }
             Self::FileCall { content, .. } => hash_bytes(hash, &content.to_le_bytes()),
+            Self::PointPassed { point, .. } => hash_bytes(hash, &point.to_le_bytes()),
             Self::LinksChanged { from: [], to: [], .. } => hash,
             Self::LinksChanged { from, to, .. } => {
                 let machines = from.iter().chain(*to);
@@ -400,6 +404,7 @@ impl NewEvent<'_> {
             Self::FileCall { call, subject, content, result } => {
                 Event::FileCall { call, subject, content, result }
             }
+            Self::PointPassed { machine, point } => Event::PointPassed { machine, point },
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::engine::acts::{
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::ids::{ProcessId, Scope};
+use crate::engine::points::Pass;
 use crate::engine::record::deviations::{Deviation, DeviationKind, RecordLevel};
 use crate::engine::state::Engine;
 use crate::engine::time::timers::{Action, TimerKey};
@@ -33,6 +34,8 @@ pub(crate) struct Acts {
     /// Whether the events that acts can be bound to are counted.
     counts_events: bool,
     events: RefCell<AnchorCounts>,
+    /// Acts are not recorded while it is greater than 0.
+    unrecorded: Cell<i32>,
 }
 
 impl Acts {
@@ -62,6 +65,9 @@ impl Acts {
     /// Handles the beginning of a step of the program.
     pub(crate) fn begin_step(&self, engine: &Engine, sequence: u64, step: u64) {
         self.events.borrow_mut().clear();
+        if engine.event_waits.is_any() {
+            engine.event_waits.note(None);
+        }
         if let Some(script) = &self.script {
             script.borrow_mut().begin_step(sequence, step, engine.clock.now());
             self.find_next(engine);
@@ -71,7 +77,7 @@ impl Acts {
     /// An event happens that acts can be bound to.
     #[inline]
     pub(crate) fn note_event(&self, engine: &Engine, event: impl FnOnce() -> AnchorEvent) {
-        if self.counts_events {
+        if self.counts_events || engine.event_waits.is_any() {
             self.count_event(engine, event());
         }
     }
@@ -79,11 +85,20 @@ impl Acts {
     #[cold]
     fn count_event(&self, engine: &Engine, event: AnchorEvent) {
         let now = engine.clock.now();
+        engine.event_waits.note(Some(event));
+        if !self.counts_events {
+            return;
+        }
         self.events.borrow_mut().count(event, now);
         if let Some(script) = &self.script {
             script.borrow_mut().note_event(event, now);
             self.find_next(engine);
         }
+    }
+
+    /// Stops recording acts, or goes on: they are parts of another act.
+    pub(crate) fn add_unrecorded(&self, by: i32) {
+        self.unrecorded.set(self.unrecorded.get() + by);
     }
 
     /// Drops the pending acts of the script.
@@ -152,9 +167,24 @@ impl Engine {
         true
     }
 
+    /// Carries out an act of the script that is bound to this pass of a point. Returns false if there is none.
+    pub(super) fn carry_out_act_at(&self, pass: Pass) -> bool {
+        let (acts, now) = (&self.acts, self.clock.now());
+        let Some(script) = &acts.script else { return false };
+        let event = AnchorEvent::Point { machine: pass.machine, point: pass.point };
+        let due = script.borrow_mut().take_at(event, now);
+        let (Some(due), Some(carry_out)) = (due, acts.carry_out.get()) else { return false };
+        acts.find_next(self);
+        acts.current.set(Some(due.id));
+        carry_out(due);
+        acts.current.set(None);
+        true
+    }
+
     /// Records an act of a plan or of the script, with its description.
     pub(crate) fn record_act(&self, owner: Option<u64>, act: &Act, text: impl FnOnce() -> String) {
-        if !self.is_recorded() || self.scope().process != ProcessId::HARNESS {
+        let is_part = self.acts.unrecorded.get() > 0;
+        if is_part || !self.is_recorded() || self.scope().process != ProcessId::HARNESS {
             return;
         }
         let (now, id) = (self.clock.now(), self.acts.current.get());
@@ -162,7 +192,12 @@ impl Engine {
         let begun = step.map_or(0, |step| step.at);
         let step = step.map(|step| (step.sequence, step.step));
         let (offset, place) = (now - begun, self.acts.place(now));
-        let when = When { step, anchor: None, offset, place };
+        let by_time = When { step, anchor: None, offset, place };
+        let at_point = self.points.current().and_then(|Pass { machine, point }| {
+            let anchor = self.acts.events.borrow().last(AnchorEvent::Point { machine, point });
+            Some(When { step, anchor: Some(anchor?), offset: 0, place: 0 })
+        });
+        let when = at_point.unwrap_or(by_time);
         let mut whens = vec![when];
         whens.extend(self.acts.events.borrow().nearest(&act.involved(), step, now));
         let kind = if act.is_fault() { DeviationKind::Strike } else { DeviationKind::Repair };

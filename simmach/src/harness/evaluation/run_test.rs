@@ -134,9 +134,15 @@ impl Evaluation<'_> {
                 .iter_mut()
                 .take(MAX_VERIFIED_GROUPS)
                 .for_each(|group| self.verify_group(group));
+            for group in &mut failure_groups {
+                for line in group.kinds.among(&result.kinds).iter().flat_map(|text| text.lines()) {
+                    group.group.text.push('\n');
+                    group.group.text.push_str(line);
+                }
+            }
             let (all, others): (Vec<Group>, Vec<FinishedRun>) = failure_groups
                 .into_iter()
-                .map(|FailureGroup { group, index, lowest }| {
+                .map(|FailureGroup { group, index, lowest, .. }| {
                     (group, FinishedRun { index, outcome: lowest, output: Vec::new() })
                 })
                 .unzip();

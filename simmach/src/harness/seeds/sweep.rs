@@ -12,6 +12,7 @@ use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::pool::Pool;
 use crate::outcome::{Keep, Outcome};
 use crate::report::console::{Group, summarize};
+use crate::report::correlation::KindCounts;
 use crate::report::summary::RunTotals;
 use crate::spec::SimTest;
 
@@ -37,6 +38,8 @@ pub(crate) struct SweepResult {
     pub(crate) totals: RunTotals,
     /// The run with the lowest seed among those that the sweep looked for.
     pub(crate) found: Option<FinishedRun>,
+    /// The kinds of faults of all runs.
+    pub(crate) kinds: KindCounts,
     /// Number of failures of the kinds that are ignored.
     pub(crate) ignored: u64,
     /// Number of failures that `#[should_panic]` does not expect.
@@ -58,6 +61,8 @@ pub(crate) struct FailureGroup {
     /// Index of the lowest seed, and its outcome.
     pub(crate) index: u64,
     pub(crate) lowest: Outcome,
+    /// The kinds of faults of its runs.
+    pub(crate) kinds: KindCounts,
 }
 
 enum RunClass {
@@ -125,6 +130,7 @@ pub(crate) fn sweep(
 impl SweepResult {
     /// Records a run. Returns the index from which on runs are no longer needed.
     fn record(&mut self, run: FinishedRun, goal: Goal) -> Option<u64> {
+        self.kinds.add(&run.outcome);
         match classify(&run.outcome, goal) {
             RunClass::Passed => self.totals.add(&run.outcome),
             RunClass::Unexpected => {
@@ -157,11 +163,14 @@ impl SweepResult {
             group: Group { seed: outcome.seed, seeds, text: summarize(&outcome.verdict) },
             index,
             lowest: outcome.clone(),
+            kinds: KindCounts::default(),
         };
         let group = self.groups.entry(fingerprint).or_insert_with(|| group_of(0));
+        group.kinds.add(outcome);
         group.group.seeds += 1;
         if outcome.seed < group.group.seed {
-            *group = group_of(group.group.seeds);
+            let kinds = std::mem::take(&mut group.kinds);
+            *group = FailureGroup { kinds, ..group_of(group.group.seeds) };
         }
     }
 

@@ -49,7 +49,7 @@ fn swarm_spares_a_majority_and_what_is_not_claimed() {
             assert_eq!(ran.effects.count(unclaimed), 0, "seed {seed}");
         }
     }
-    assert!(calm > 10 && early > 50 && late > 3, "{calm} {early} {late}");
+    assert!(calm > 10 && early > 30 && late > 3, "{calm} {early} {late}");
     let all = [
         Effect::Stop,
         Effect::Kill,

@@ -5,6 +5,7 @@ use crate::harness::config::Config;
 use crate::harness::seeds::determinism::{CheckRate, CheckSelection};
 use crate::harness::seeds::sweep::*;
 use crate::harness::testing::{Scratch, in_process_pool, named};
+use crate::sim::PlanActivity;
 use crate::spec::Settings;
 
 fn run(index: u64, verdict: Verdict) -> FinishedRun {
@@ -152,4 +153,33 @@ fn mismatch_above_a_failing_seed_does_not_count() {
     assert_eq!(found(None, Some(20)), Some(19), "the failure is above it");
     assert_eq!(found(Some(10), None), None, "cut before its second run is over");
     assert_eq!(found(None, Some(10)), None, "cut afterwards");
+}
+
+/// Each fifth seed has pauses, and fails for them, except the first. Each third has kills.
+fn with_kinds(index: u64) -> FinishedRun {
+    let verdict = match index {
+        0 => Verdict::Passed,
+        index if index % 5 == 0 => failed(FailureKind::Panic, "torn"),
+        _ => Verdict::Passed,
+    };
+    let kinds =
+        [("pauses", 5), ("kills", 3)].into_iter().filter(|(_, nth)| index.is_multiple_of(*nth));
+    let kinds = kinds.map(|(kind, _)| kind.to_owned()).collect();
+    let plan =
+        PlanActivity { name: "Swarm".to_owned(), faults: 1, idle: None, unmet: Vec::new(), kinds };
+    let outcome = Outcome { plans: vec![plan], ..Outcome::without_a_run(index, verdict) };
+    FinishedRun { index, outcome, output: Vec::new() }
+}
+
+#[test]
+fn correlation_of_a_group_is_with_the_kinds_of_all_seeds() {
+    let mut result = SweepResult::default();
+    // The lowest seed of the group comes last.
+    (0..50).rev().for_each(|index| _ = result.record(with_kinds(index), Goal::AllFailures));
+    let group = result.groups.values().next().expect("one group");
+    assert_eq!((group.group.seeds, group.group.seed), (9, 5));
+    assert_eq!(
+        group.kinds.among(&result.kinds).as_deref(),
+        Some("fails in 9 of 10 seeds with pauses, in 0 of 40 without")
+    );
 }

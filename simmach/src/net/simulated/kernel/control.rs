@@ -255,6 +255,16 @@ pub(crate) fn add_filter(
     })
 }
 
+/// Heals the partitions of all owners between these machines.
+pub(crate) fn heal_between(machines: &[MachineId]) {
+    let machines = numbers(machines);
+    with_kernel(|kernel| {
+        for owner in kernel.wire.links.partitions().owners() {
+            kernel.wire.links.partition(owner, &machines, &machines, false);
+        }
+    });
+}
+
 /// Returns a guard without a filter.
 pub(crate) fn no_filter() -> Option<PacketFilter> {
     with_kernel(|kernel| PacketFilter::new(kernel.run(), NO_FILTER, |_, _| {}))

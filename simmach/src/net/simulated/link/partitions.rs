@@ -37,6 +37,11 @@ impl Partitions {
         self.0.entry(owner).or_default().set(from, to, on);
     }
 
+    /// All who have partitioned a path.
+    pub(crate) fn owners(&self) -> Vec<Option<u64>> {
+        self.0.keys().copied().collect()
+    }
+
     /// Whether any owner partitions a path.
     pub(crate) fn has_any(&self) -> bool {
         self.0.values().any(Pairs::has_any)

@@ -1,0 +1,18 @@
+//! The faults of the library, for [`FaultPlan`](crate::FaultPlan).
+//!
+//! ```
+//! use simmach::prelude::*;
+//! use simmach::{Cadence, FaultPlan, Target, faults};
+//!
+//! // A leader that is cut off, and whose clocks are wrong at the same time.
+//! let plan = FaultPlan::new(faults::Isolate).and(faults::Drift::up_to(500));
+//! let plan = plan.on(Target::new().role("leader")).when(Cadence::every(1.secs()..5.secs()));
+//! ```
+
+mod clocks;
+mod machines;
+mod network;
+
+pub use crate::chaos::faults::clocks::{ClockStep, Drift};
+pub use crate::chaos::faults::machines::{Kill, Pause, PowerOff, Stop, Wipe};
+pub use crate::chaos::faults::network::{Clog, Delay, Isolate, Loss, OneWay};

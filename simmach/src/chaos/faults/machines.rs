@@ -1,0 +1,201 @@
+//! Faults of machines and their processes.
+
+use std::time::Duration;
+
+use futures::FutureExt;
+use futures::future::LocalBoxFuture;
+
+use crate::chaos::fault::Fault;
+use crate::chaos::hit::Hit;
+use crate::chaos::pace::DurationRange;
+use crate::engine::MachineId;
+use crate::machine;
+use crate::sim::ControlError;
+
+/// Services get the stop signal, and are killed if they have not ended after a grace period; they are started again.
+#[derive(Clone, Copy, Debug)]
+pub struct Stop {
+    grace: DurationRange,
+}
+
+/// Services are killed, and started again.
+#[derive(Clone, Copy, Debug)]
+pub struct Kill;
+
+/// Machines lose power, and get it back. The machine of the test's body is not hit.
+#[derive(Clone, Copy, Debug)]
+pub struct PowerOff;
+
+/// Processes are paused, and go on.
+#[derive(Clone, Copy, Debug)]
+pub struct Pause;
+
+/// Machines lose power and their disks are wiped. They count as down to the end of the run.
+#[derive(Clone, Copy, Debug)]
+pub struct Wipe;
+
+impl Stop {
+    /// Services get up to 5 s.
+    pub fn new() -> Self {
+        Self { grace: DurationRange::new(Duration::ZERO, Duration::from_secs(5)) }
+    }
+
+    /// Sets the grace period.
+    #[must_use]
+    pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
+        self.grace = grace.into();
+        self
+    }
+}
+
+impl Default for Stop {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+fn restore(hit: &Hit) -> Result<(), ControlError> {
+    if let Some(strike) = hit.strike() {
+        strike.restore();
+    }
+    Ok(())
+}
+
+fn take_power(hit: &Hit) {
+    if let Some(strike) = hit.strike() {
+        hit.victim_ids().iter().for_each(|victim| strike.take_power(*victim));
+    }
+}
+
+/// The machine of the test's body cannot lose power.
+fn is_not_the_body(name: &str) -> bool {
+    let body = machine::body_machine().and_then(crate::sim::name_of);
+    body.as_deref() != Some(name)
+}
+
+impl Fault for Stop {
+    fn name(&self) -> &str {
+        "Stop"
+    }
+
+    fn begin(&self, _: &Hit) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    fn wait<'a>(&'a self, hit: &'a Hit) -> LocalBoxFuture<'a, ()> {
+        let grace = hit.duration(0, self.grace);
+        async move {
+            let Some(strike) = hit.strike() else { return };
+            let stops = hit.victim_ids().iter().map(|victim| strike.stop(*victim, grace));
+            futures::future::join_all(stops).await;
+        }
+        .boxed_local()
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        restore(hit)
+    }
+
+    fn is_made_of_calls(&self) -> bool {
+        true
+    }
+
+    fn mistakes(&self) -> Vec<String> {
+        self.grace.mistake("grace").into_iter().collect()
+    }
+}
+
+impl Fault for Kill {
+    fn name(&self) -> &str {
+        "Kill"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        if let Some(strike) = hit.strike() {
+            hit.victim_ids().iter().for_each(|victim| strike.kill(*victim));
+        }
+        Ok(())
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        restore(hit)
+    }
+
+    fn is_made_of_calls(&self) -> bool {
+        true
+    }
+}
+
+impl Fault for PowerOff {
+    fn name(&self) -> &str {
+        "PowerOff"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        take_power(hit);
+        Ok(())
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        restore(hit)
+    }
+
+    fn is_made_of_calls(&self) -> bool {
+        true
+    }
+
+    fn can_hit(&self, machine: &str) -> bool {
+        is_not_the_body(machine)
+    }
+}
+
+impl Fault for Pause {
+    fn name(&self) -> &str {
+        "Pause"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        hit.sim().pause(hit.victims())
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        hit.sim().resume(hit.victims())
+    }
+
+    fn is_made_of_calls(&self) -> bool {
+        true
+    }
+
+    /// Not if the test, or another strike, has paused it.
+    fn can_hit(&self, machine: &str) -> bool {
+        let is_paused = |id: &MachineId| machine::is_paused(*id);
+        !machine::machines(&machine.into()).iter().any(is_paused)
+    }
+}
+
+impl Fault for Wipe {
+    fn name(&self) -> &str {
+        "Wipe"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        take_power(hit);
+        hit.sim().wipe(hit.victims())
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        restore(hit)
+    }
+
+    fn is_made_of_calls(&self) -> bool {
+        true
+    }
+
+    fn can_hit(&self, machine: &str) -> bool {
+        is_not_the_body(machine)
+    }
+
+    fn is_lasting(&self) -> bool {
+        true
+    }
+}

@@ -1,0 +1,157 @@
+//! [`Hit`]: one strike of a fault, with its victims and its draws.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use crate::chaos::pace::{DurationRange, Strike};
+use crate::chaos::target::selector;
+use crate::engine::MachineId;
+use crate::machine::Selector;
+use crate::sim::Sim;
+use crate::time::nanos;
+
+/// One strike of a [`Fault`](crate::Fault): whom it hits, and what was drawn for it.
+///
+/// Draws have numbers, which the fault chooses. A draw with the same number has the same value when the fault begins and when it
+/// is undone, and when a failing run is replayed without its plans. Shrinking prefers small values.
+pub struct Hit {
+    sim: Sim,
+    victims: Vec<MachineId>,
+    others: Vec<MachineId>,
+    source: Source,
+    drawn: RefCell<BTreeMap<u32, u64>>,
+    kept: RefCell<Vec<Box<dyn Any>>>,
+}
+
+/// Where the draws come from.
+#[derive(Clone, Debug)]
+enum Source {
+    /// The strike of a plan, and the first of its fields that belong to this fault.
+    Plan(Strike, u64),
+    /// The act of a script.
+    Script,
+}
+
+/// The fields of a strike that belong to one fault of several that strike together.
+const FIELDS_OF_A_FAULT: u64 = 1 << 40;
+
+impl Hit {
+    /// A strike of a plan. `nth`: which of the faults it is that strike together.
+    pub(super) fn of_plan(
+        sim: Sim,
+        strike: Strike,
+        nth: u64,
+        victims: Vec<MachineId>,
+        others: Vec<MachineId>,
+    ) -> Self {
+        let source = Source::Plan(strike, (nth + 1) * FIELDS_OF_A_FAULT);
+        let (drawn, kept) = Default::default();
+        Self { sim, victims, others, source, drawn, kept }
+    }
+
+    /// A strike of a script, with what was drawn for it.
+    pub(super) fn of_script(
+        sim: Sim,
+        victims: Vec<MachineId>,
+        others: Vec<MachineId>,
+        drawn: &[(u32, u64)],
+    ) -> Self {
+        let drawn = RefCell::new(drawn.iter().copied().collect());
+        Self { sim, victims, others, source: Source::Script, drawn, kept: RefCell::default() }
+    }
+
+    /// The control of the cluster.
+    pub fn sim(&self) -> Sim {
+        self.sim
+    }
+
+    /// The machines that are hit.
+    pub fn victims(&self) -> Selector {
+        selector(self.victims.iter().copied())
+    }
+
+    /// The other machines that the plan may hit. Matches nothing if there are none.
+    pub fn others(&self) -> Selector {
+        selector(self.others.iter().copied())
+    }
+
+    /// Draws a number in `0..n`, or 0 if `n` is 0. Shrinking prefers the smallest.
+    pub fn below(&self, number: u32, n: u64) -> u64 {
+        if let Some(drawn) = self.drawn.borrow().get(&number) {
+            return (*drawn).min(n.saturating_sub(1));
+        }
+        let value = match &self.source {
+            Source::Plan(strike, first) => strike.below(first + u64::from(number), n),
+            Source::Script => 0,
+        };
+        self.drawn.borrow_mut().insert(number, value);
+        value
+    }
+
+    /// Draws `true` with probability `p`. Shrinking prefers `false`.
+    pub fn chance(&self, number: u32, p: f64) -> bool {
+        let most = f64::from(1 << 30);
+        self.below(number, 1 << 30) as f64 >= (1.0 - p) * most
+    }
+
+    /// Draws a duration. Shrinking prefers the shortest.
+    pub fn duration(&self, number: u32, range: impl Into<DurationRange>) -> Duration {
+        let range = range.into();
+        let least = nanos(range.least());
+        let span = nanos(range.most()).saturating_sub(least).saturating_add(1);
+        Duration::from_nanos(least + self.below(number, span))
+    }
+
+    /// Draws a number below its argument with each call, numbered from `first`. They are not part of the record.
+    pub(super) fn draws_from(&self, first: u32) -> impl FnMut(u64) -> u64 + 'static {
+        let source = self.source.clone();
+        let mut nth = u64::from(first);
+        move |n| {
+            nth += 1;
+            match &source {
+                Source::Plan(strike, fields) => strike.below(fields + nth, n),
+                Source::Script => 0,
+            }
+        }
+    }
+
+    /// Keeps a value until the fault is undone, such as the guard of a packet filter.
+    pub fn keep(&self, value: impl Any) {
+        self.kept.borrow_mut().push(Box::new(value));
+    }
+
+    /// Drops what was kept.
+    pub(super) fn drop_kept(&self) {
+        drop(self.kept.take());
+    }
+
+    pub(super) fn victim_ids(&self) -> &[MachineId] {
+        &self.victims
+    }
+
+    pub(super) fn other_ids(&self) -> &[MachineId] {
+        &self.others
+    }
+
+    /// What was drawn, for the record.
+    pub(super) fn drawn(&self) -> Vec<(u32, u64)> {
+        self.drawn.borrow().iter().map(|(number, value)| (*number, *value)).collect()
+    }
+
+    /// The strike of the plan. `None` in a script.
+    pub(super) fn strike(&self) -> Option<Strike> {
+        match self.source {
+            Source::Plan(strike, _) => Some(strike),
+            Source::Script => None,
+        }
+    }
+}
+
+impl fmt::Debug for Hit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hit").field("victims", &self.victims).finish_non_exhaustive()
+    }
+}

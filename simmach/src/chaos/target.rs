@@ -1,0 +1,287 @@
+//! Targets: whom a plan hits.
+
+use std::fmt;
+
+use crate::chaos::pace::Strike;
+use crate::engine::MachineId;
+use crate::machine::{self, Selector};
+use crate::sim::{self, Idle, Want, name_of};
+
+/// Whom a plan hits: which machines, and how many of them at once.
+///
+/// By default one machine of all that have services, except the machine of the test's body.
+///
+/// ```
+/// use simmach::Target;
+///
+/// let leader = Target::new().machines("kv*").role("leader");
+/// let rack = Target::new().zone("rack1").all();
+/// let minority = Target::from("kv*").minority();
+/// ```
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct Target {
+    machines: Option<Selector>,
+    zone: Option<Selector>,
+    aim: Option<Aim>,
+    size: Size,
+}
+
+/// The role at which a plan aims.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Aim {
+    /// Only machines that have the role are hit.
+    Required(String),
+    /// Other machines are hit while none has the role.
+    Preferred(String),
+}
+
+/// How many machines are hit at once.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Size {
+    #[default]
+    One,
+    /// From one to the largest number that leaves a majority: drawn for each strike.
+    Minority,
+    /// The smallest number that is a majority.
+    Majority,
+    All,
+}
+
+impl Target {
+    /// One of all machines that have services, except the machine of the test's body.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the machines that may be hit. The machine of the test's body is hit only if it is named.
+    #[must_use]
+    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
+        self.machines = Some(machines.into());
+        self
+    }
+
+    /// Sets the zones whose machines may be hit.
+    #[must_use]
+    pub fn zone(mut self, zone: impl Into<Selector>) -> Self {
+        self.zone = Some(zone.into());
+        self
+    }
+
+    /// Hits only machines that have the role at the time of the strike. The program says who has it with
+    /// [`role::enter`](crate::role::enter), the test with [`Sim::role`](crate::Sim::role).
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.aim = Some(Aim::Required(role.into()));
+        self
+    }
+
+    /// Hits machines that have the role, if there are any. Otherwise all may be hit.
+    #[must_use]
+    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
+        self.aim = Some(Aim::Preferred(role.into()));
+        self
+    }
+
+    /// Hits one machine or several, but fewer than half.
+    #[must_use]
+    pub fn minority(mut self) -> Self {
+        self.size = Size::Minority;
+        self
+    }
+
+    /// Hits the smallest number of machines that is more than half.
+    #[must_use]
+    pub fn majority(mut self) -> Self {
+        self.size = Size::Majority;
+        self
+    }
+
+    /// Hits all machines at once.
+    #[must_use]
+    pub fn all(mut self) -> Self {
+        self.size = Size::All;
+        self
+    }
+
+    pub(super) fn named(&self) -> Option<&Selector> {
+        self.machines.as_ref()
+    }
+
+    /// What is wrong with it, given the names of all machines.
+    pub(super) fn mistakes(&self, machines: &[&str]) -> Vec<String> {
+        let unknown = self.machines.iter().flat_map(|named| named.mistakes("`machines`", machines));
+        let unnamed = self.role_name().filter(|role| role.is_empty());
+        let unnamed = unnamed.map(|_| "`role`: the name of the role is empty".to_owned());
+        let zones: Vec<&str> = machines.iter().map(|name| machine::names::zone(name)).collect();
+        let empty = |zone: &&Selector| !zones.iter().any(|name| zone.matches(name));
+        let no_zone = self.zone.as_ref().filter(empty);
+        let no_zone = no_zone.map(|zone| format!("`zone`: no machine is in the zone `{zone}`"));
+        unknown.chain(unnamed).chain(no_zone).collect()
+    }
+
+    /// Notes what it needs of the program, for the summary.
+    pub(super) fn note_wants(&self) {
+        if let Some(role) = self.role_name() {
+            sim::record_want(Want::Role(role.to_owned()));
+        }
+    }
+
+    fn role_name(&self) -> Option<&str> {
+        self.aim.as_ref().map(|(Aim::Required(role) | Aim::Preferred(role))| role.as_str())
+    }
+
+    /// All machines that it may hit, in the order of the topology, whatever roles they have at present.
+    pub(super) fn candidates(&self) -> Vec<MachineId> {
+        let mut machines = match &self.machines {
+            Some(selector) => machine::machines(selector),
+            None => machine::with_services(),
+        };
+        if let Some(zone) = &self.zone {
+            let there = machine::in_zone(zone);
+            machines.retain(|machine| there.contains(machine));
+        }
+        machines
+    }
+
+    /// Those of the machines that have the role at which it aims. All of them if it does not aim, or only prefers a role that
+    /// none of them has.
+    pub(super) fn aimed(&self, mut machines: Vec<MachineId>) -> Vec<MachineId> {
+        let Some(role) = self.role_name() else { return machines };
+        let holders = machine::holders(role);
+        let is_any = machines.iter().any(|machine| holders.contains(machine));
+        if is_any || self.is_strict() {
+            let had_any = !machines.is_empty();
+            machines.retain(|machine| holders.contains(machine));
+            if had_any && machines.is_empty() {
+                sim::record_idle(Idle::NoRole(role.to_owned()));
+            }
+        }
+        machines
+    }
+
+    /// Whether it hits only machines that have a role.
+    pub(super) fn is_strict(&self) -> bool {
+        matches!(self.aim, Some(Aim::Required(_)))
+    }
+
+    /// Whether it aims at a role.
+    pub(super) fn has_aim(&self) -> bool {
+        self.aim.is_some()
+    }
+
+    /// The machines that run and satisfy `may`, and those of them at which it aims.
+    fn running(&self, may: impl Fn(MachineId) -> bool) -> (Vec<MachineId>, Vec<MachineId>) {
+        let mut up = self.candidates();
+        up.retain(|machine| machine::has_running_service(*machine) && may(*machine));
+        if up.is_empty() {
+            sim::record_idle(Idle::AllDown);
+        }
+        let aimed = self.aimed(up.clone());
+        (up, aimed)
+    }
+
+    /// Draws one of the machines that run and satisfy `may`, from the strike's field `field`. Returns `None` if there is none.
+    pub(super) fn draw_one(
+        &self,
+        strike: Strike,
+        field: u64,
+        may: impl Fn(MachineId) -> bool,
+    ) -> Option<MachineId> {
+        let (up, aimed) = self.running(may);
+        let chosen = strike.below(field, aimed.len() as u64);
+        let drawn = usize::try_from(chosen).ok().and_then(|chosen| aimed.get(chosen)).copied();
+        match strike.said_victim() {
+            Some(said) => up.contains(&said).then_some(said),
+            None => drawn,
+        }
+    }
+
+    /// Draws the machines of a strike: those that run and satisfy `may`, as many as its size says, the aimed ones first. A
+    /// majority or a minority is one of all machines that it may hit. `at`: the machine that is hit in any case, or none is.
+    /// `has_room`: whether these can be hit at the same time.
+    pub(super) fn draw(
+        &self,
+        strike: Strike,
+        at: Option<MachineId>,
+        may: impl Fn(MachineId) -> bool,
+        has_room: impl Fn(&[MachineId]) -> bool,
+    ) -> Vec<MachineId> {
+        let (mut up, mut aimed) = self.running(may);
+        if self.is_strict() {
+            up.clone_from(&aimed);
+        }
+        if let Some(at) = at {
+            if !up.contains(&at) {
+                return Vec::new();
+            }
+            aimed = vec![at];
+        }
+        let most = self.count(strike, self.candidates().len());
+        let mut victims = Vec::new();
+        let mut spares = false;
+        for nth in 0..up.len() as u64 {
+            if victims.len() == most {
+                break;
+            }
+            aimed.retain(|machine| up.contains(machine));
+            let among = if aimed.is_empty() { &up } else { &aimed };
+            let chosen = strike.below(VICTIMS + nth, among.len() as u64) as usize;
+            let machine = among[chosen];
+            up.retain(|other| *other != machine);
+            victims.push(machine);
+            if !has_room(&victims) {
+                victims.pop();
+                spares = true;
+            }
+            if at.is_some() && victims.is_empty() {
+                break;
+            }
+        }
+        if victims.is_empty() && spares {
+            sim::record_idle(Idle::NoRoom);
+        }
+        victims
+    }
+
+    /// The number of machines that a strike hits, of so many that there are.
+    fn count(&self, strike: Strike, all: usize) -> usize {
+        match self.size {
+            Size::One => 1,
+            Size::Minority => {
+                let most = (all.saturating_sub(1) / 2).max(1);
+                1 + strike.below(SIZE, most as u64) as usize
+            }
+            Size::Majority => all / 2 + 1,
+            Size::All => all,
+        }
+    }
+}
+
+/// The field of a strike that says how many machines it hits.
+const SIZE: u64 = 4;
+/// The fields of a strike that say which machines it hits.
+const VICTIMS: u64 = 16;
+
+impl<S: Into<Selector>> From<S> for Target {
+    fn from(machines: S) -> Self {
+        Self::new().machines(machines)
+    }
+}
+
+/// It is part of a plan's settings, and so of tokens: without more it is written as its machines.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machines, zone, aim, size } = self;
+        match (zone, aim, size) {
+            (None, None, Size::One) => machines.fmt(f),
+            _ => {
+                f.debug_tuple("Target").field(machines).field(zone).field(aim).field(size).finish()
+            }
+        }
+    }
+}
+
+/// A selector of exactly these machines.
+pub(super) fn selector(machines: impl IntoIterator<Item = MachineId>) -> Selector {
+    Selector::from(machines.into_iter().filter_map(name_of).collect::<Vec<_>>())
+}

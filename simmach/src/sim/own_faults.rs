@@ -1,0 +1,101 @@
+//! Faults that users wrote: they are registered by name, so that a script can bring them about without their plans.
+
+use std::rc::Rc;
+
+use crate::engine::acts::Act;
+use crate::engine::{self, Effect, MachineId, context};
+use crate::sim::acts;
+use crate::sim::world::{request_fault, with};
+
+/// Undoes a fault.
+pub(crate) type Undo = Box<dyn FnOnce() -> Result<(), String>>;
+
+/// Begins a fault on these machines, with these other machines and what was drawn, and returns what undoes it.
+pub(crate) type BeginFault =
+    Rc<dyn Fn(&[MachineId], &[MachineId], &[(u32, u64)]) -> Result<Undo, String>>;
+
+/// Registers a fault of a plan.
+pub(crate) fn register(name: &str, begin: BeginFault) {
+    with(|world| world.own_faults.insert(name.to_owned(), begin));
+}
+
+/// A plan brings about its fault: `begin` does it, and returns what was drawn and what undoes it.
+pub(crate) fn begin(
+    name: &str,
+    number: u64,
+    [victims, others]: [&[MachineId]; 2],
+    begin: impl FnOnce() -> Result<(Vec<(u32, u64)>, Undo), String>,
+) -> Result<(), String> {
+    request_fault(true, victims, String::new);
+    let (drawn, undo) = unrecorded(begin)?;
+    let (name, victims, others) = (name.to_owned(), victims.to_vec(), others.to_vec());
+    let act = Act::Own { number, name, victims, others, drawn };
+    engine::record_act(None, &act, || acts::describe(&act));
+    note_begun(&act, number, undo);
+    Ok(())
+}
+
+/// A script brings about a fault.
+pub(super) fn begin_again(act: &Act) {
+    let Act::Own { number, name, victims, others, drawn } = act else { return };
+    let Some(begin) = with(|world| world.own_faults.get(name).cloned()).flatten() else {
+        return engine::break_run(format!(
+            "the failing run had the fault `{name}` of a plan, which the test no longer has"
+        ));
+    };
+    match unrecorded(|| begin(victims, others, drawn)) {
+        Ok(undo) => note_begun(act, *number, undo),
+        Err(error) => engine::break_run(format!("the fault `{name}` cannot begin: {error}")),
+    }
+}
+
+fn note_begun(act: &Act, number: u64, undo: Undo) {
+    let machine = act.affected().first().copied();
+    engine::record_fault(Effect::Own, machine, || acts::describe(act));
+    let before = with(|world| world.begun_faults.insert(number, undo));
+    drop(before);
+}
+
+/// Whether a fault has begun and is not undone.
+pub(super) fn has_begun(number: u64) -> bool {
+    with(|world| world.begun_faults.contains_key(&number)).unwrap_or(false)
+}
+
+/// Undoes a fault, unless it is undone already.
+pub(crate) fn end(number: u64) -> Result<(), String> {
+    if !has_begun(number) {
+        return Ok(());
+    }
+    let act = Act::EndOwn { number };
+    engine::record_act(None, &act, || acts::describe(&act));
+    undo(number)
+}
+
+/// As [`end`], for the act of a script, which is recorded already.
+pub(super) fn undo(number: u64) -> Result<(), String> {
+    match with(|world| world.begun_faults.remove(&number)).flatten() {
+        Some(undo) => unrecorded(undo),
+        None => Ok(()),
+    }
+}
+
+/// Undoes all faults. Returns whether there were any.
+pub(super) fn undo_all() -> bool {
+    let numbers: Vec<u64> =
+        with(|world| world.begun_faults.keys().copied().collect()).unwrap_or_default();
+    for number in &numbers {
+        if let Err(error) = undo(*number) {
+            engine::break_run(format!("a fault cannot be undone: {error}"));
+        }
+    }
+    !numbers.is_empty()
+}
+
+/// What the fault does through `Sim` is a part of its act, and not recorded.
+fn unrecorded<R>(f: impl FnOnce() -> R) -> R {
+    let count = |by: i32| context::try_with(|engine| engine.acts.add_unrecorded(by));
+    count(1);
+    let result = f();
+    count(-1);
+    result
+}

@@ -1,0 +1,51 @@
+//! Roles that the test gives to machines.
+
+use crate::engine::context;
+use crate::machine::{self, Selector};
+use crate::sim::machines::{name_of, resolve_machines};
+use crate::sim::{ControlError, Sim};
+
+impl Sim {
+    /// Says that the matching machines have a role from now on, and no others: for oracles that see who leads.
+    ///
+    /// [`Swarm`](crate::Swarm) aims at machines that have a role in some of the runs, and other plans do if they are told to.
+    /// Code under test says the same of its own machine with [`role::enter`](crate::role::enter).
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # use simmach::program::{Program, Scenario};
+    /// # async fn serve() { std::future::pending().await }
+    /// let program = Program::new(|| {
+    ///     let plan = PowerOffs::new().role("leader").every(1.secs()).downtime(100.millis());
+    ///     Scenario::new().machine("kv{1..=3}", serve).plan(plan).body(async |sim: Sim| {
+    ///         sim.role("leader", "kv2")?;
+    ///         assert_eq!(sim.machines_with_role("leader"), ["kv2"]);
+    ///         simmach::time::sleep(5.secs()).await;
+    ///         sim.clear_role("leader");
+    ///         Result::<()>::Ok(())
+    ///     })
+    /// });
+    /// let report = program.run(7);
+    /// assert!(report.faults().count() > 0);
+    /// assert!(report.faults().all(|fault| fault.machine == Some("kv2")));
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches.
+    pub fn role(&self, role: &str, machines: impl Into<Selector>) -> Result<(), ControlError> {
+        let machines = resolve_machines(&machines.into())?;
+        context::try_with(|engine| engine.roles.set(role, &machines));
+        Ok(())
+    }
+
+    /// Returns the names of the machines that have a role at present: who got it last comes last.
+    pub fn machines_with_role(&self, role: &str) -> Vec<String> {
+        machine::holders(role).into_iter().filter_map(name_of).collect()
+    }
+
+    /// Says that no machine has a role any more.
+    pub fn clear_role(&self, role: &str) {
+        context::try_with(|engine| engine.roles.clear(role));
+    }
+}
