@@ -5,6 +5,7 @@
 //! no longer than a small one), the latency of a store's reads (LMDB reads from memory), a page
 //! cache, and a queue of the disk (two processes do not slow each other down).
 
+use std::fmt;
 use std::time::Duration;
 
 use crate::mistakes::Mistakes;
@@ -33,7 +34,7 @@ use crate::time::nanos;
 ///     .disk("db*", DiskProfile::nvme().capacity(64 << 20))
 ///     .disk("db3", DiskProfile::network().crash_profile(CrashProfile::Posix));
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct DiskProfile {
     commit: Latency,
     cached: Latency,
@@ -50,7 +51,7 @@ pub(crate) struct FileProfile {
     pub(crate) sync: Latency,
     pub(crate) stalls: Stalls,
     pub(crate) crash: CrashProfile,
-    /// In bytes.
+    /// In bytes. Set by [`DiskProfile::files`].
     pub(crate) capacity: Option<usize>,
 }
 
@@ -243,7 +244,7 @@ impl DiskProfile {
     /// LMDB needs a few pages of 4 KiB for itself, and space for the new pages of a transaction beside the old ones.
     #[must_use]
     pub fn capacity(mut self, bytes: usize) -> Self {
-        (self.capacity, self.files.capacity) = (Some(bytes), Some(bytes));
+        self.capacity = Some(bytes);
         self
     }
 
@@ -284,12 +285,27 @@ impl DiskProfile {
 
     /// What concerns files.
     pub(crate) fn files(&self) -> FileProfile {
-        self.files
+        FileProfile { capacity: self.capacity, ..self.files }
     }
 
     /// The map size of a store: as requested, but at most the capacity of the disk.
     pub(crate) fn limit(&self, map_size: usize) -> usize {
         self.capacity.map_or(map_size, |capacity| capacity.min(map_size))
+    }
+}
+
+/// Tokens depend on this text. A profile that sets nothing about files has the text that it had before
+/// there were such settings.
+impl fmt::Debug for DiskProfile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { commit, cached, acknowledge, files, capacity } = self;
+        let mut text = f.debug_struct("DiskProfile");
+        text.field("commit", commit).field("cached", cached).field("acknowledge", acknowledge);
+        text.field("capacity", capacity);
+        if *files != FileProfile::INSTANT {
+            text.field("files", files);
+        }
+        text.finish()
     }
 }
 

@@ -24,7 +24,8 @@ pub(crate) fn restore(machine: MachineId, snapshot: &FileSnapshot) {
 }
 
 impl FileSystem {
-    fn durable_copy(&self) -> Self {
+    /// A copy as processes see the files, in which all is durable.
+    pub(super) fn durable_copy(&self) -> Self {
         let mut copy = self.clone();
         copy.sync_all();
         copy.lose_power(&mut NoLosses);

@@ -12,6 +12,7 @@ use crate::disk::file_system::FileSystem;
 use crate::disk::inode::{InodeId, InodeKind};
 use crate::disk::tests::model::{Model, Seen};
 use crate::disk::tests::operations::{Operation, Random};
+use crate::disk_image::Allowance;
 use crate::disk_profile::CrashProfile;
 use crate::engine::mix;
 
@@ -165,6 +166,31 @@ fn check_many(count: u64) {
 #[test]
 fn states_after_power_failures_are_allowed_and_complete() {
     check_many(2_500);
+}
+
+/// A snapshot shows what processes see, whatever is durable. A power failure takes nothing of it.
+#[test]
+fn snapshots_are_whole_and_durable() {
+    let image = |files: &FileSystem| files.image(&mut Allowance::new());
+    for (seed, profile) in
+        (0..400).flat_map(|seed| [(seed, CrashProfile::Journal), (seed, CrashProfile::Posix)])
+    {
+        let mut random = Random(seed);
+        let mut files = FileSystem::new(profile, UNLIMITED);
+        let mut model = Model::new(profile);
+        for round in 0..3 {
+            for _ in 0..random.below(24) + 1 {
+                Operation::draw(&mut random, &model).make(&mut files, &mut model);
+            }
+            let seen = image(&files);
+            let mut copy = files.durable_copy();
+            assert_eq!(image(&copy), seen, "seed {seed}, {profile:?}");
+            let losses = copy.lose_power(&mut Drawn::new(mix(seed, round)));
+            assert_eq!((losses.names, losses.writes), (0, 0), "seed {seed}, {profile:?}");
+            assert_eq!(image(&copy), seen, "seed {seed}, {profile:?}");
+            assert_eq!(image(&files), seen, "the original is not changed");
+        }
+    }
 }
 
 /// 100,000 sequences with three power failures each.

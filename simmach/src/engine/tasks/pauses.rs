@@ -89,6 +89,10 @@ impl Pauses {
 #[cfg(test)]
 mod tests {
     use super::PauseReason::{Disk, Stopped};
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn ready(slot: u32) -> ReadyTask {
@@ -122,5 +126,49 @@ mod tests {
         assert!(pauses.pause(process, Disk));
         pauses.forget(process);
         assert!(!pauses.is_any());
+    }
+
+    proptest! {
+        /// Pauses for several reasons, against a set of the reasons of each process.
+        #[test]
+        fn process_goes_on_when_its_last_reason_ends(
+            acts in prop::collection::vec((0..4u8, 0..3u32, 0..3usize), 0..60),
+        ) {
+            let reasons = [Stopped, Disk, PauseReason::StalledDisk];
+            let pauses = Pauses::default();
+            let mut model: BTreeMap<u32, (BTreeSet<usize>, Vec<u32>)> = BTreeMap::new();
+            for (slot, (act, process, reason)) in (0..).zip(acts) {
+                let (id, why) = (ProcessId(process), reasons[reason]);
+                match act {
+                    0 => {
+                        let is_new = model.entry(process).or_default().0.insert(reason);
+                        prop_assert_eq!(pauses.pause(id, why), is_new);
+                    }
+                    1 => {
+                        let held = model.get_mut(&process).map(|(_, tasks)| tasks.push(slot));
+                        prop_assert_eq!(pauses.hold(id, ready(slot)), held.is_some());
+                    }
+                    2 => {
+                        let ended = model.get_mut(&process).map(|(why, _)| why.remove(&reason));
+                        let goes_on = model.get(&process).is_some_and(|(why, _)| why.is_empty());
+                        let tasks = goes_on.then(|| model.remove(&process)).flatten();
+                        let expected = match ended {
+                            Some(true) => Some(tasks.map_or(Vec::new(), |(_, tasks)| tasks)),
+                            Some(false) | None => None,
+                        };
+                        prop_assert_eq!(slots(pauses.resume(id, why)), expected);
+                    }
+                    _ => {
+                        model.remove(&process);
+                        pauses.forget(id);
+                    }
+                }
+                prop_assert_eq!(pauses.is_any(), !model.is_empty());
+                for (number, reason) in reasons.into_iter().enumerate() {
+                    let is_paused = model.get(&process).is_some_and(|(why, _)| why.contains(&number));
+                    prop_assert_eq!(pauses.is_paused(id, reason), is_paused);
+                }
+            }
+        }
     }
 }

@@ -197,8 +197,40 @@ fn stalled_disk_holds_a_process_until_it_is_repaired() {
     });
 }
 
+#[test]
+fn stalled_disk_holds_a_thread_of_a_guest_in_its_call() {
+    let ran = pass(|| {
+        SpecBuilder::new().machine("a", idles).body(async |sim: Sim| {
+            sim.stall_disk("a")?;
+            let client = sim.run_on("a", async {
+                let write = tokio::task::spawn_blocking(|| {
+                    fs::write("f", "x").expect("there is room");
+                    crate::engine::now()
+                });
+                tokio::time::sleep(1.secs()).await;
+                assert!(!write.is_finished(), "the main thread runs on");
+                write.await.expect("no panic")
+            });
+            sleep(3.secs()).await;
+            sim.repair_disk("a")?;
+            assert_eq!(client.await?, 3_000_000_000);
+            // A thread that waits when its process ends, ends with it.
+            sim.stall_disk("a")?;
+            let client = sim.run_on("a", async {
+                drop(tokio::task::spawn_blocking(|| fs::write("f", "y")));
+                std::future::pending::<()>().await;
+            });
+            sleep(1.secs()).await;
+            sim.kill("a")?;
+            assert!(client.await.is_err());
+            Ok::<(), BoxError>(())
+        })
+    });
+    assert_eq!(ran.threads_left, 0);
+}
+
 /// Appends records and syncs some of them, all in one poll.
-async fn appends() {
+fn append_all() {
     let mut log = File::create("log").expect("there is room");
     for record in 0..10_u8 {
         log.write_all(&[record]).expect("there is room");
@@ -209,13 +241,22 @@ async fn appends() {
     fs::rename("log", "done").expect("it is there");
 }
 
-/// The records that are left of `appends`, with the power failing at this call.
+/// The records that are left of `append_all`, with the power failing at this call.
 fn left_at_call(calls: u64, seed: u64, overlay: Overlay) -> (usize, bool, bool) {
+    left_on(false, calls, seed, overlay)
+}
+
+fn left_on(on_thread: bool, calls: u64, seed: u64, overlay: Overlay) -> (usize, bool, bool) {
     static LEFT: Mutex<(usize, bool, bool)> = Mutex::new((0, false, false));
     let spec = move || {
         SpecBuilder::new().machine("a", idles).body(async move |sim: Sim| {
             sim.power_off_at_call("a", calls)?;
-            drop(sim.run_on("a", appends()));
+            drop(sim.run_on("a", async move {
+                match on_thread {
+                    true => tokio::task::spawn_blocking(append_all).await.expect("no panic"),
+                    false => append_all(),
+                }
+            }));
             sleep(1.millis()).await;
             let has_power = sim.machine("a").has_power();
             if !has_power {
@@ -230,7 +271,7 @@ fn left_at_call(calls: u64, seed: u64, overlay: Overlay) -> (usize, bool, bool) 
         })
     };
     let ran = run_spec(spec, seed, overlay, Keep::default(), Arc::default());
-    assert_eq!(ran.verdict, Verdict::Passed);
+    assert_eq!((&ran.verdict, ran.threads_left), (&Verdict::Passed, 0));
     *LEFT.lock().expect("no panic")
 }
 
@@ -245,6 +286,17 @@ fn power_fails_right_after_the_call_with_the_number() {
     // What was synced is kept, whatever the seed takes of the rest.
     let left: BTreeSet<_> =
         (0..40).map(|seed| left_at_call(7, seed, Overlay::default()).0).collect();
+    assert_eq!(left, BTreeSet::from([3, 4, 5]));
+}
+
+#[test]
+fn power_fails_in_the_call_of_a_thread_of_a_guest() {
+    for (calls, records) in [(1, 0), (2, 1), (5, 3), (6, 4)] {
+        let left = left_on(true, calls, 0, Overlay::calm());
+        assert_eq!(left, (records, false, false), "{calls}");
+    }
+    let left: BTreeSet<_> =
+        (0..40).map(|seed| left_on(true, 7, seed, Overlay::default()).0).collect();
     assert_eq!(left, BTreeSet::from([3, 4, 5]));
 }
 
