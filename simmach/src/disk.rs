@@ -10,6 +10,7 @@
 
 mod attributes;
 mod content;
+mod data;
 pub(crate) mod delays;
 mod durability;
 mod fate;
@@ -30,5 +31,6 @@ pub(crate) mod snapshot;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use crate::disk::file_system::{MAX_SIZE, SyncKind};
+pub(crate) use crate::disk::data::MAX_SIZE;
+pub(crate) use crate::disk::file_system::SyncKind;
 pub(crate) use crate::disk::inode::{FileType, InodeId, Metadata};

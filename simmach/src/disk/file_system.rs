@@ -16,8 +16,6 @@ use crate::interpose::system::{Answer, Errno};
 const MAX_NAME: usize = 255;
 /// Maximum number of names of an inode, as in ext4.
 const MAX_NAMES: u32 = 65_000;
-/// Maximum size of a file in bytes, as in ext4 with pages of 4096 bytes.
-pub(crate) const MAX_SIZE: u64 = (1 << 44) - PAGE as u64;
 
 /// The file system of a machine.
 #[derive(Clone, Debug)]
@@ -457,7 +455,7 @@ impl FileSystem {
         }
     }
 
-    fn log(&mut self, change: NameChange) {
+    pub(super) fn log(&mut self, change: NameChange) {
         for inode in change.inodes().collect::<Vec<_>>() {
             if let Some(inode) = self.find_mut(inode) {
                 inode.pins += 1;
@@ -510,126 +508,4 @@ impl FileSystem {
         let there = (0..).zip(&self.inodes).filter(|(_, inode)| inode.is_some());
         there.map(|(number, _)| InodeId(number)).collect()
     }
-
-    /// Reads at `start`. Returns the number of bytes, which is less at the end of the file.
-    #[inline]
-    pub(crate) fn read(&self, file: InodeId, start: u64, into: &mut [u8]) -> Answer<usize> {
-        Ok(self.content(file)?.read(start, into))
-    }
-
-    /// Writes at `start`. Returns the number of bytes: less on a disk that gets full, and `ENOSPC` on a full one.
-    pub(crate) fn write(
-        &mut self,
-        file: InodeId,
-        start: u64,
-        pieces: &[&[u8]],
-        now: i64,
-    ) -> Answer<usize> {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
-        let room = MAX_SIZE.saturating_sub(start);
-        if room == 0 && length > 0 {
-            return Err(Errno(libc::EFBIG));
-        }
-        let content = self.content(file)?;
-        let free = self.free_pages();
-        let length = fitting(content, start, (length as u64).min(room), free) as usize;
-        if length == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
-            return Err(Errno(libc::ENOSPC));
-        }
-        let mut rest = length;
-        let cut = |piece: &&[u8]| {
-            let part = piece.len().min(rest);
-            rest -= part;
-            part
-        };
-        let lengths: Vec<usize> = pieces.iter().map(cut).collect();
-        let pieces: Vec<&[u8]> =
-            pieces.iter().zip(lengths).map(|(piece, length)| &piece[..length]).collect();
-        self.change(file, now, |content| content.write(start, &pieces))?;
-        Ok(length)
-    }
-
-    /// Cuts or extends a file.
-    pub(crate) fn resize(&mut self, file: InodeId, size: u64, now: i64) -> Answer<()> {
-        if size > MAX_SIZE {
-            return Err(Errno(libc::EFBIG));
-        }
-        self.absorb(file);
-        let serial = self.content(file)?.next_serial();
-        let changes = self.content(file)?.size() != size;
-        if changes && self.profile == CrashProfile::Journal {
-            self.log(NameChange::Resize { inode: file, serial });
-        }
-        self.change(file, now, |content| content.resize(size))
-    }
-
-    /// Makes zeros of a range.
-    pub(crate) fn clear(&mut self, file: InodeId, start: u64, length: u64, now: i64) -> Answer<()> {
-        self.change(file, now, |content| content.clear(start, length))
-    }
-
-    /// Takes what was written through mappings of a file for writes.
-    pub(super) fn absorb(&mut self, file: InodeId) {
-        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
-            content.absorb();
-        }
-    }
-
-    /// Gives a file's bytes to mappings. Returns the descriptor of a memory file. `writes`: whether this one may change them.
-    pub(crate) fn map(&mut self, file: InodeId, writes: bool) -> Answer<i32> {
-        let InodeKind::File(content) = &mut self.inode_mut(file)?.kind else {
-            return Err(Errno(libc::ENODEV));
-        };
-        content.map(writes).map_err(|error| Errno(error.raw_os_error()))
-    }
-
-    /// A mapping for writing is gone.
-    pub(crate) fn unmap(&mut self, file: InodeId) {
-        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
-            content.unmap();
-        }
-    }
-
-    /// Leaves the mappings of a file to processes that have ended.
-    pub(crate) fn abandon_mappings(&mut self, file: InodeId) {
-        if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
-            content.abandon_mappings();
-        }
-    }
-
-    /// Changes a file's content, and writes it back if too much of it is not durable.
-    fn change(&mut self, file: InodeId, now: i64, change: impl FnOnce(&mut Content)) -> Answer<()> {
-        let inode = self.inode_mut(file)?;
-        let InodeKind::File(content) = &mut inode.kind else { return Err(Errno(libc::EINVAL)) };
-        let before = content.pages.used();
-        change(content);
-        let (after, is_overdue) = (content.pages.used(), content.is_overdue());
-        inode.times.modified = now;
-        inode.times.changed = now;
-        // Writes through mappings may have filled holes, too.
-        self.used = (self.used + after).saturating_sub(before);
-        if is_overdue {
-            self.sync(file, SyncKind::All)?;
-        }
-        Ok(())
-    }
-}
-
-/// Number of bytes of a write that fit into `free` pages.
-fn fitting(content: &Content, start: u64, length: u64, free: u64) -> u64 {
-    let end = start + length;
-    if content.pages.holes(start, length) <= free {
-        return length;
-    }
-    let (mut at, mut free) = (start, free);
-    while at < end {
-        let next = (at / PAGE as u64 + 1) * PAGE as u64;
-        let holes = content.pages.holes(at, 1);
-        if holes > free {
-            break;
-        }
-        free -= holes;
-        at = next.min(end);
-    }
-    at - start
 }
