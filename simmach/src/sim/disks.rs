@@ -109,7 +109,8 @@ impl Sim {
     }
 
     /// Powers off each matching machine in the middle of its `calls`th call from now that changes or syncs files; 1 is the next
-    /// one, and 0 counts as 1. Calls that fail do not count. Another call of this method replaces the number.
+    /// one, and 0 counts as 1. Calls that fail do not count. A write to a file opened with `O_SYNC` counts as a
+    /// write and as a sync. Another call of this method replaces the number.
     ///
     /// A storage engine that commits in one go is otherwise never interrupted, since other faults come between polls. The disk
     /// is left as a power failure leaves it right after that call, which may be lost or torn itself. Nothing that the process does

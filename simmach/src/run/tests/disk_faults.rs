@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use crate::run::tests::*;
 use crate::sim::ControlError;
@@ -287,6 +287,38 @@ fn power_fails_right_after_the_call_with_the_number() {
     let left: BTreeSet<_> =
         (0..40).map(|seed| left_at_call(7, seed, Overlay::default()).0).collect();
     assert_eq!(left, BTreeSet::from([3, 4, 5]));
+}
+
+/// A write that is durable when it returns may be lost or torn in its call.
+#[test]
+fn power_fails_between_a_write_and_its_own_sync() {
+    static LEFT: Mutex<BTreeSet<usize>> = Mutex::new(BTreeSet::new());
+    for (calls, whole) in [(4, false), (5, true)] {
+        LEFT.lock().expect("no panic").clear();
+        for seed in 0..30 {
+            let ran = outcome(seed, move || {
+                SpecBuilder::new().machine("a", idles).body(async move |sim: Sim| {
+                    sim.power_off_at_call("a", calls)?;
+                    drop(sim.run_on("a", async {
+                        let mut options = OpenOptions::new();
+                        options.create(true).append(true).custom_flags(libc::O_DSYNC);
+                        let mut log = options.open("log").expect("there is room");
+                        log.write_all(&[1; 600]).expect("there is room");
+                        log.write_all(&[2; 5_000]).expect("there is room");
+                    }));
+                    sleep(1.millis()).await;
+                    assert!(!sim.machine("a").has_power());
+                    let left = sim.run_on("a", async { fs::read("log") }).await??;
+                    LEFT.lock().expect("no panic").insert(left.len());
+                    Ok::<(), BoxError>(())
+                })
+            });
+            assert_eq!(ran.verdict, Verdict::Passed);
+        }
+        let left = LEFT.lock().expect("no panic").clone();
+        assert_eq!(left == BTreeSet::from([5_600]), whole, "{calls}: {left:?}");
+        assert!(left.contains(&600) != whole, "{calls}: {left:?}");
+    }
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 
 use crate::disk_profile::{CrashProfile, DiskProfile};
 use crate::run::tests::*;
@@ -107,6 +108,19 @@ fn latencies_are_drawn_and_repeat() {
     assert_ne!(one, other);
     let distinct: BTreeSet<u64> = one.0.iter().copied().collect();
     assert!(distinct.len() > 15 && *one.0.iter().min().expect("20") >= 4_000_000, "{one:?}");
+}
+
+#[test]
+fn write_that_is_synced_takes_as_long_as_both_calls() {
+    let ran = on_a(0, true, slow(), async || {
+        let mut options = OpenOptions::new();
+        let mut log = options.create(true).append(true).custom_flags(libc::O_SYNC).open("log")?;
+        log.write_all(b"x")?;
+        crate::task::yield_now().await;
+        assert_eq!(now_millis(), 12, "1 ms for the name, 1 for the write, 10 for its sync");
+        Ok(())
+    });
+    assert_eq!(ran.verdict, Verdict::Passed);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use crate::engine::record::event::FileCall;
 use crate::engine::{self, Effect};
 use crate::interpose::system::{Answer, Errno, FolderEntry, NewTime, SyncCall};
 use crate::system::files::paths::{entry_type, record_failure, set_times_of};
-use crate::system::files::{OpenFile, now, own_process, trace, with_open};
+use crate::system::files::{OpenFile, faults, now, own_process, trace, with_open};
 
 const KEEP_SIZE: c_int = libc::FALLOC_FL_KEEP_SIZE;
 const PUNCH_HOLE: c_int = libc::FALLOC_FL_PUNCH_HOLE;
@@ -86,10 +86,9 @@ pub(in crate::system) fn write(
         if at.is_none() {
             open.position = start + written as u64;
         }
-        open.sync_if_asked(disk)?;
-        Ok((open.inode.0, start, written))
+        Ok((open.inode.0, start, written, open.flags & libc::O_DSYNC != 0))
     });
-    let (subject, start, written) = match done {
+    let (subject, start, written, syncs) = match done {
         Ok(Some(done)) => done,
         Ok(None) => return Ok(whole()),
         Err(Errno(libc::ENOSPC)) => {
@@ -102,7 +101,23 @@ pub(in crate::system) fn write(
         Err(error) => return trace(FileCall::Write, 0, 0, Err(error), |_| 0),
     };
     let hash = from.iter().fold(start, |hash, piece| hash_bytes(hash, piece));
-    trace(FileCall::Write, subject, hash, Ok(written), |written| *written as i64)
+    let answer = trace(FileCall::Write, subject, hash, Ok(written), |written| *written as i64);
+    if syncs {
+        sync_write(descriptor)?;
+    }
+    answer
+}
+
+/// Makes a write durable, if the file was opened so. The power may have failed in between.
+fn sync_write(descriptor: c_int) -> Answer<()> {
+    match with_open(descriptor, |open, disk| open.sync_if_asked(disk)) {
+        Ok(Some(())) => {
+            faults::finish(FileCall::Sync, &Ok(()));
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => trace(FileCall::Sync, 0, 0, Err(error), |()| 0),
+    }
 }
 
 /// Writes at a position.
