@@ -66,6 +66,8 @@ pub(crate) struct Engine {
     recorder: RefCell<Recorder>,
     effects: RefCell<(Effects, Vec<Fault>)>,
     verdict: RefCell<Option<Verdict>>,
+    /// Processes whose own code has ended them within a poll.
+    pub(crate) ended_in_poll: RefCell<Vec<ProcessId>>,
     pub(crate) failed_calls: FailedCalls,
     /// Panics of tasks whose `JoinHandle` may still be awaited, by task path.
     pub(crate) unobserved: RefCell<BTreeMap<u64, UnobservedPanic>>,
@@ -157,6 +159,7 @@ impl Engine {
             recorder: RefCell::new(Recorder::new(recording)),
             effects: RefCell::default(),
             verdict: RefCell::default(),
+            ended_in_poll: RefCell::default(),
             failed_calls: FailedCalls::default(),
             unobserved: RefCell::default(),
             policy: Cell::new(None),

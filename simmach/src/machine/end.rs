@@ -62,6 +62,7 @@ pub(crate) fn kill(process: ProcessId) {
     }
     let (machine, name) = machine_and_name(process);
     engine::record_fault(Effect::Kill, machine, || format!("{name} killed"));
+    context::try_with(|engine| engine.record_own_end(process));
     end_process(process, ProcessExit::Killed);
 }
 

@@ -34,6 +34,7 @@ pub(crate) fn lose_power(machine: MachineId) {
     net::control::erase_machine(machine);
     net::control::set_power(machine, false);
     for process in running.into_iter().flatten() {
+        context::try_with(|engine| engine.record_own_end(process));
         end_process(process, ProcessExit::PowerLost);
     }
     as_survivor(|| {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::panic::Location;
 use std::thread;
 
+use crate::engine::context::Engine;
 use crate::engine::draws::address::Address;
 use crate::engine::failure::verdict::{Failure, FailureKind};
 use crate::engine::panics;
@@ -80,6 +81,9 @@ pub(super) fn finish_main(
     process: ProcessId,
     result: thread::Result<Result<(), String>>,
 ) {
+    if context::try_with(Engine::has_ended_itself) == Some(true) {
+        return;
+    }
     match result {
         Ok(Ok(())) => end_process(process, ProcessExit::Returned),
         Ok(Err(error)) => {

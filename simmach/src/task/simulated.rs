@@ -9,7 +9,8 @@ use std::task::{Context, Poll};
 
 use pin_project_lite::pin_project;
 
-use crate::engine::context::try_with;
+use crate::engine::context::{Engine, try_with};
+use crate::engine::panics;
 use crate::engine::tasks::table::TaskKey;
 use crate::engine::{self, Role, Scope, Wait};
 use crate::task::entered::Entered;
@@ -159,6 +160,10 @@ impl<F: Future, J: OnFinish<F::Output>> Future for UserTask<F, J> {
             (Ok(output), Err(payload)) => {
                 this.join.panicked(payload);
                 join::drop_output(Ok(output));
+            }
+            (Err(payload), _) if try_with(Engine::has_ended_itself) == Some(true) => {
+                panics::drop_payload(payload);
+                this.join.finish(Err(JoinError::cancelled()));
             }
             (Err(payload), _) => this.join.panicked(payload),
         }

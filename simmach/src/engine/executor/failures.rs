@@ -41,6 +41,21 @@ impl Engine {
         panics::drop_payload(payload);
     }
 
+    /// Records that the running code has ended its own process, by a power failure within a call for example. The code runs on
+    /// until its poll ends, but the process does not exist any more.
+    pub(crate) fn record_own_end(&self, process: ProcessId) {
+        let scope = self.scope();
+        if scope.alive && scope.process == process {
+            self.ended_in_poll.borrow_mut().push(process);
+        }
+    }
+
+    /// Whether the running code has ended its own process. Its panics and errors are then ignored.
+    pub(crate) fn has_ended_itself(&self) -> bool {
+        let ended = self.ended_in_poll.borrow();
+        !ended.is_empty() && ended.contains(&self.scope().process)
+    }
+
     /// Reports the panics that tokio caught in the running guest's tasks, except those of code that
     /// was being dropped.
     pub(crate) fn report_lost_panics(&self) {

@@ -477,3 +477,47 @@ fn disk_control_names_wrong_machines() {
         })
     });
 }
+
+/// The code runs on until its poll ends, on a machine that is gone. Errors that it sees there are not the program's.
+#[test]
+fn panic_after_the_power_failed_within_a_call_is_ignored() {
+    pass(|| {
+        let service = || async {
+            sleep(1.secs()).await;
+            fs::write("log", "x").expect("the power fails in this call");
+            panic!("the machine is gone");
+        };
+        SpecBuilder::new().machine("a", service).machine("b", idles).body(async |sim: Sim| {
+            sim.power_off_at_call("a", 1)?;
+            sim.power_off_at_call("b", 1)?;
+            let client = sim.run_on("b", async {
+                let task = spawn(async {
+                    fs::write("log", "x").expect("the power fails in this call");
+                    panic!("the machine is gone");
+                });
+                task.await
+            });
+            let client = client.await.expect_err("its machine has lost its power");
+            assert!(client.is_cancelled(), "{client}");
+            sleep(2.secs()).await;
+            assert!(!sim.machine("a").has_power() && !sim.machine("b").has_power());
+            Ok::<(), BoxError>(())
+        })
+    });
+}
+
+#[test]
+fn panic_before_the_power_fails_is_reported() {
+    let failure = fail(|| {
+        let service = || async {
+            sleep(1.secs()).await;
+            panic!("before the call");
+        };
+        SpecBuilder::new().machine("a", service).body(async |sim: Sim| {
+            sim.power_off_at_call("a", 1)?;
+            sleep(2.secs()).await;
+            Ok::<(), BoxError>(())
+        })
+    });
+    assert!(failure.message.contains("before the call"), "{}", failure.message);
+}
