@@ -23,6 +23,7 @@ mod journal;
 pub(crate) mod locks;
 pub(crate) mod machines;
 pub(crate) mod mappings;
+pub(crate) mod orphans;
 mod pages;
 pub(crate) mod path;
 mod power_failure;

@@ -47,6 +47,11 @@ pub(crate) fn close_process(process: ProcessId) {
     files::close_process(process);
 }
 
+/// Marks the files of an orphan, a process that ran on after its machine lost its power, as dead.
+pub(crate) fn abandon_files(orphan: ProcessId) {
+    files::abandon(orphan);
+}
+
 /// The implementation that answers the calls of a run.
 pub(crate) static CALLS: &dyn SystemCalls = &Calls;
 

@@ -12,6 +12,7 @@ use crate::disk::host::{HOME, RealHost};
 use crate::disk::inode::{InodeId, ROOT};
 use crate::disk::locks::{LockOwner, Locks};
 use crate::disk::mappings::Mapping;
+use crate::disk::orphans::Orphans;
 use crate::disk::path::{self, Follow, Resolved, Start};
 use crate::disk_image::{Allowance, DiskImage};
 use crate::disk_profile::FileProfile;
@@ -30,7 +31,8 @@ const FOLDERS: [&str; 8] =
 /// The disks of a run's machines.
 #[derive(Debug, Default)]
 pub(crate) struct MachineDisks {
-    disks: BTreeMap<MachineId, MachineDisk>,
+    pub(super) disks: BTreeMap<MachineId, MachineDisk>,
+    pub(super) orphans: Orphans,
     /// The working folders of processes that have changed their working folder.
     working: BTreeMap<ProcessId, Start>,
     /// Mappings for writing, by address.
@@ -141,19 +143,11 @@ pub(crate) fn set_working_folder(process: ProcessId, folder: Start) -> Answer<()
 /// A process has ended.
 pub(crate) fn close_process(process: ProcessId) {
     let _ = with(|disks| {
-        disks.working.remove(&process);
         disks.disks.values_mut().for_each(|disk| disk.faults.forget(process));
         disks.delays.forget(process);
-        for mapping in disks.forget_mappings(|mapping| mapping.process == process) {
-            let is_mapped = disks
-                .mappings
-                .values()
-                .any(|other| (other.machine, other.inode) == (mapping.machine, mapping.inode));
-            // What its destructors write to memory stays there.
-            match is_mapped {
-                true => disks.unmap(mapping),
-                false => disks.disk(mapping.machine).files.abandon_mappings(mapping.inode),
-            }
+        // An orphan has its disk until its machine starts again.
+        if !disks.orphans.contains_key(&process) {
+            disks.forget(process);
         }
         Ok(())
     });
@@ -215,6 +209,20 @@ fn new_file_system(profile: FileProfile) -> FileSystem {
 }
 
 impl MachineDisks {
+    /// Forgets the working folder and the mappings of a process.
+    pub(super) fn forget(&mut self, process: ProcessId) {
+        self.working.remove(&process);
+        for mapping in self.forget_mappings(|mapping| mapping.process == process) {
+            let is_same =
+                |other: &Mapping| (other.machine, other.inode) == (mapping.machine, mapping.inode);
+            // What its destructors write to memory stays there.
+            match self.mappings.values().any(is_same) {
+                true => self.unmap(mapping),
+                false => self.disk(mapping.machine).files.abandon_mappings(mapping.inode),
+            }
+        }
+    }
+
     /// Takes what was written through a mapping that is gone.
     pub(super) fn unmap(&mut self, mapping: Mapping) {
         self.disk(mapping.machine).files.unmap(mapping.inode);
@@ -234,7 +242,9 @@ impl MachineDisks {
         self.profiles.get(&machine).copied().unwrap_or_default()
     }
 
+    /// The disk of a machine, as the running process sees it.
     pub(super) fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
+        let orphan = self.running_orphan(machine);
         let profiles = &self.profiles;
         let new = || MachineDisk {
             files: new_file_system(profiles.get(&machine).copied().unwrap_or_default()),
@@ -244,7 +254,10 @@ impl MachineDisks {
             opened: 0,
             faults: Faults::default(),
         };
-        self.disks.entry(machine).or_insert_with(new)
+        match orphan {
+            Some(process) => &mut self.orphans.entry(process).or_insert_with(|| (machine, new())).1,
+            None => self.disks.entry(machine).or_insert_with(new),
+        }
     }
 
     fn working_folder(&mut self, machine: MachineId, process: ProcessId) -> Start {
@@ -257,6 +270,18 @@ impl MachineDisks {
 }
 
 impl MachineDisk {
+    /// A copy for the machine. The original is left to an orphan, without faults and the numbers of power failures.
+    pub(super) fn split(&mut self) -> Self {
+        Self {
+            files: self.files.clone(),
+            failures: self.failures,
+            locks: BTreeMap::new(),
+            lock_waiters: std::mem::take(&mut self.lock_waiters),
+            opened: self.opened,
+            faults: std::mem::take(&mut self.faults),
+        }
+    }
+
     /// Puts other files on the disk. No process may have one of the old ones open.
     pub(super) fn replace(&mut self, files: FileSystem) {
         let FileSystem { profile, capacity, is_full, .. } = self.files;

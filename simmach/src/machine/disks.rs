@@ -51,6 +51,8 @@ pub(super) mod files {
         awaits_power_failure, break_disk, fail_power_at, has_fault, repair,
     };
     pub(super) use crate::disk::machines::{images, is_empty, wipe};
+    use crate::disk::orphans;
+    pub(in crate::machine) use crate::disk::orphans::keep_disk;
     use crate::disk::snapshot::{self, FileSnapshot};
     use crate::engine::MachineId;
 
@@ -73,17 +75,26 @@ pub(super) mod files {
         let lost = crate::disk::machines::power_off(machine);
         lost.names + lost.writes
     }
+
+    /// Drops the disks of processes that ran on when the machine lost its power.
+    pub(in crate::machine) fn forget_orphans(machine: MachineId) {
+        orphans::forget(machine).into_iter().for_each(crate::system::abandon_files);
+    }
 }
 
 /// Where no system calls are answered, files are the host's.
 #[cfg(not(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64")))]
 pub(super) mod files {
     use crate::disk_image::{Allowance, DiskImage};
-    use crate::engine::MachineId;
     use crate::engine::acts::DiskFault;
+    use crate::engine::{MachineId, ProcessId};
 
     pub(in crate::machine) type FileCopy = ();
     type PowerFailure = fn(MachineId);
+
+    pub(in crate::machine) fn keep_disk(_: MachineId, _: ProcessId) {}
+
+    pub(in crate::machine) fn forget_orphans(_: MachineId) {}
 
     pub(in crate::machine) fn break_disk(_: MachineId, _: DiskFault) {}
 

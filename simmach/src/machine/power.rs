@@ -35,6 +35,7 @@ pub(crate) fn lose_power(machine: MachineId) {
     net::control::set_power(machine, false);
     for process in running.into_iter().flatten() {
         context::try_with(|engine| engine.record_own_end(process));
+        disks::files::keep_disk(machine, process);
         end_process(process, ProcessExit::PowerLost);
     }
     as_survivor(|| {
@@ -75,6 +76,7 @@ pub(crate) fn power_on(machine: MachineId) -> bool {
         with(|machines| std::mem::replace(&mut machines.all[machine.0 as usize].powered, true));
     if had == Some(false) {
         net::control::set_power(machine, true);
+        disks::files::forget_orphans(machine);
         engine::trace(Event::PowerRestored { machine });
         engine::note_progress();
     }

@@ -16,7 +16,7 @@ use crate::engine::{
 use crate::guest::{Main, Runtime};
 use crate::machine::end::{end_process, fail_process};
 use crate::machine::process::Process;
-use crate::machine::{Machines, ServiceId, ServiceLaunch, label_of, name_of, select, with};
+use crate::machine::{Machines, ServiceId, ServiceLaunch, disks, label_of, name_of, select, with};
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
@@ -60,6 +60,7 @@ pub(crate) fn start(id: ServiceId) {
     drop(restart.and_then(engine::cancel));
     if on {
         net::control::set_power(id.machine, true);
+        disks::files::forget_orphans(id.machine);
     }
     if incarnation > 1 {
         engine::record_fault(Effect::Restart, Some(id.machine), || {

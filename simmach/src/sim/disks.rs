@@ -113,9 +113,14 @@ impl Sim {
     /// write and as a sync. Another call of this method replaces the number.
     ///
     /// A storage engine that commits in one go is otherwise never interrupted, since other faults come between polls. The disk
-    /// is left as a power failure leaves it right after that call, which may be lost or torn itself. Nothing that the process does
-    /// afterwards has an effect. [`start`](Self::start) brings the machine back. [`settle`](Self::settle) cancels a power failure
-    /// that has not come yet, and so does losing power in another way.
+    /// is left as a power failure leaves it right after that call, which may be lost or torn itself.
+    ///
+    /// The code that made the call runs on until it awaits something. Its process has ended, so nothing that the code does has an
+    /// effect, and its panics are ignored. It keeps the disk as it was at the call, so that it reads what it writes. What a test
+    /// notes in its own memory, such as an acknowledged write, it must note after an `await`.
+    ///
+    /// [`start`](Self::start) brings the machine back. [`settle`](Self::settle) cancels a power failure that has not come yet, and
+    /// so does losing power in another way.
     ///
     /// ```no_run
     /// # use simmach::prelude::*;

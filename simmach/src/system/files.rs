@@ -12,6 +12,7 @@ use std::task::Waker;
 
 use crate::disk::locks::LockOwner;
 use crate::disk::machines::{MachineDisk, with_disk};
+use crate::disk::orphans::is_orphan;
 use crate::disk::path::Start;
 use crate::disk::{FileType, InodeId, Metadata};
 use crate::engine::record::event::{Event, FileCall};
@@ -52,11 +53,12 @@ pub(crate) struct OpenFile {
     pub(super) is_dead: bool,
 }
 
-/// The running process and its machine; `None` if the process has ended. The harness, which runs plans, has a disk like any
-/// machine.
+/// The running process and its machine; `None` if the process has ended and has no disk. The harness,
+/// which runs plans, has a disk like any machine.
 fn own_process() -> Answer<Option<(MachineId, ProcessId)>> {
     let scope = engine::scope().ok_or(Errno(libc::EIO))?;
-    Ok(scope.alive.then_some((scope.machine, scope.process)))
+    let has_disk = scope.alive || is_orphan(scope.process);
+    Ok(has_disk.then_some((scope.machine, scope.process)))
 }
 
 /// The wall clock of the running code's machine, in nanoseconds since 1970. It does not count as a reading.
@@ -76,10 +78,10 @@ fn with_open<R>(
     descriptor: c_int,
     f: impl FnOnce(&mut OpenFile, &mut MachineDisk) -> Answer<R>,
 ) -> Answer<Option<R>> {
-    // Its destructors run before its files are told.
-    let is_alive = engine::scope().is_some_and(|scope| scope.alive);
+    // The destructors of a process run before its files are marked as dead.
+    let has_disk = own_process()?.is_some();
     with_file(descriptor, |_, file| match &mut file.kind {
-        FileKind::Disk(open) if open.is_dead || !is_alive => Ok(None),
+        FileKind::Disk(open) if open.is_dead || !has_disk => Ok(None),
         FileKind::Disk(open) => with_disk(open.machine, |disk| f(open, disk).map(Some)),
         _ => Err(Errno(libc::EINVAL)),
     })
@@ -108,8 +110,11 @@ pub(super) fn release_process_locks(descriptor: c_int) -> Vec<Waker> {
     released.ok().flatten().unwrap_or_default()
 }
 
-/// A process has ended: its open files stay, and do nothing.
+/// A process has ended: its open files stay, and do nothing. Those of an orphan still work on its disk.
 pub(super) fn close_process(process: ProcessId) {
+    if is_orphan(process) {
+        return crate::disk::machines::close_process(process);
+    }
     let waiters = with(|descriptors| {
         let mut waiters = Vec::new();
         for file in descriptors.files_mut() {
@@ -124,6 +129,20 @@ pub(super) fn close_process(process: ProcessId) {
     });
     crate::disk::machines::close_process(process);
     waiters.into_iter().flatten().for_each(Waker::wake);
+}
+
+/// The disk of an orphan is gone: its open files do nothing.
+pub(super) fn abandon(orphan: ProcessId) {
+    let _ = with(|descriptors| {
+        for file in descriptors.files_mut() {
+            if let FileKind::Disk(open) = &mut file.kind
+                && open.process == orphan
+            {
+                open.is_dead = true;
+            }
+        }
+        Ok(())
+    });
 }
 
 /// Where relative paths begin at a folder that is open; `None` for the working folder.
@@ -225,7 +244,10 @@ fn trace<T>(
         Ok(value) => result(value),
         Err(Errno(error)) => -i64::from(*error),
     };
-    engine::trace(Event::FileCall { call, subject, content, result: returned });
-    faults::finish(call, &answer);
+    // What an orphan does has no effect on the run.
+    if engine::live_scope().is_some() {
+        engine::trace(Event::FileCall { call, subject, content, result: returned });
+        faults::finish(call, &answer);
+    }
     answer
 }

@@ -521,3 +521,34 @@ fn panic_before_the_power_fails_is_reported() {
     });
     assert!(failure.message.contains("before the call"), "{}", failure.message);
 }
+
+/// Code that runs on after the power failed in its call keeps the disk as it was, and changes nothing.
+#[test]
+fn code_after_the_power_failed_within_a_call_sees_its_own_changes() {
+    static CHECKED: Mutex<u64> = Mutex::new(0);
+    pass(|| {
+        let writes = || async {
+            sleep(1.secs()).await;
+            let mut kept = File::create("kept").expect("there is room");
+            kept.write_all(b"1").expect("there is room");
+            kept.sync_all().expect("the power fails in this call");
+            kept.write_all(b"2").expect("the process has its disk");
+            assert_eq!(fs::read("kept").expect("it exists"), b"12");
+            fs::write("new", "3").expect("the process has its disk");
+            fs::rename("new", "kept").expect("both exist");
+            assert_eq!(fs::read_to_string("kept").expect("it exists"), "3");
+            drop(kept);
+            *CHECKED.lock().expect("no panic") += 1;
+        };
+        SpecBuilder::new().machine("a", writes).body(async |sim: Sim| {
+            sim.power_off_at_call("a", 3)?;
+            sleep(2.secs()).await;
+            assert!(!sim.machine("a").has_power());
+            let left = sim.run_on("a", async { (fs::read("kept"), fs::exists("new")) });
+            let (kept, new) = left.await?;
+            assert_eq!((kept?, new?), (b"1".to_vec(), false));
+            Ok::<(), BoxError>(())
+        })
+    });
+    assert_eq!(*CHECKED.lock().expect("no panic"), 1);
+}

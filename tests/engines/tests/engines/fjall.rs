@@ -6,7 +6,10 @@ use simmach::{Sim, sim_test};
 use crate::{Engine, lose_power};
 
 #[derive(Clone, Copy)]
-struct Fjall(PersistMode);
+struct Fjall {
+    mode: PersistMode,
+    may_fail_within_calls: bool,
+}
 
 pub(crate) struct Opened {
     database: Database,
@@ -21,13 +24,17 @@ impl Engine for Fjall {
         let database = Database::builder("records.fjall").worker_threads(1).open();
         let database = database.expect("the database can be opened");
         let records = database.keyspace("records", KeyspaceCreateOptions::default);
-        Opened { database, records: records.expect("the keyspace can be opened"), mode: self.0 }
+        Opened { database, records: records.expect("the keyspace can be opened"), mode: self.mode }
     }
 
     fn add(opened: &Opened, number: u64) -> Box<dyn FnOnce() + '_> {
         let payload = vec![number as u8; 900];
         opened.records.insert(number.to_be_bytes(), payload).expect("the record is inserted");
         Box::new(|| opened.database.persist(opened.mode).expect("the record is persisted"))
+    }
+
+    fn may_fail_within_calls(self) -> bool {
+        self.may_fail_within_calls
     }
 
     fn records(self) -> Vec<u64> {
@@ -38,19 +45,30 @@ impl Engine for Fjall {
     }
 }
 
-/// fjall 3.1 writes its journal into space that it has allocated before, and takes a damaged batch at the end for corruption. So
-/// it does not open a journal of whose last write a sector in the middle is missing.
+/// fjall 3.1 writes its journal into space that it has allocated before, and takes a damaged batch at
+/// the end for corruption. So it does not open a journal of whose last write a sector in the middle is
+/// missing.
 #[sim_test(
     seeds = 300,
     expect_failure(steps <= 1, faults <= 2),
     machines("db" => std::future::pending::<()>)
 )]
 async fn fjall_sync_all_is_found_not_to_open_a_torn_journal(sim: Sim) -> simmach::Result {
-    lose_power(sim, Fjall(PersistMode::SyncAll)).await
+    lose_power(sim, Fjall { mode: PersistMode::SyncAll, may_fail_within_calls: false }).await
+}
+
+/// fjall 3.1 does not open a database if the power failed while it was created.
+#[sim_test(
+    seeds = 300,
+    expect_failure(steps <= 1, faults <= 0),
+    machines("db" => std::future::pending::<()>)
+)]
+async fn fjall_is_found_not_to_open_a_half_created_database(sim: Sim) -> simmach::Result {
+    lose_power(sim, Fjall { mode: PersistMode::SyncAll, may_fail_within_calls: true }).await
 }
 
 /// `Buffer` promises nothing.
 #[sim_test(seeds = 40, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
 async fn fjall_buffer_is_found_to_lose(sim: Sim) -> simmach::Result {
-    lose_power(sim, Fjall(PersistMode::Buffer)).await
+    lose_power(sim, Fjall { mode: PersistMode::Buffer, may_fail_within_calls: false }).await
 }

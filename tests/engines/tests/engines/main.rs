@@ -17,6 +17,7 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use simmach::Sim;
+use simmach::task::yield_now;
 use simmach::time::sleep;
 
 /// Maximum number of records that an engine writes.
@@ -32,6 +33,11 @@ trait Engine: Copy + 'static {
     /// Begins a transaction that adds a record. Returns a function that ends the transaction.
     fn add(database: &Self::Database, number: u64) -> Box<dyn FnOnce() + '_>;
 
+    /// Whether the power may also fail within a call of the engine.
+    fn may_fail_within_calls(self) -> bool {
+        true
+    }
+
     /// Checks that the database is sound, and returns the numbers of all records.
     fn records(self) -> Vec<u64>;
 }
@@ -41,6 +47,8 @@ async fn write(engine: impl Engine, acknowledged: Rc<Cell<u64>>) {
     let database = engine.open();
     for number in acknowledged.get() + 1..=RECORDS {
         add(&database, &engine, number).await;
+        // If the power fails within a call, the code runs on until it awaits something.
+        yield_now().await;
         acknowledged.set(number);
         sleep(Duration::from_millis(2)).await;
     }
@@ -52,12 +60,16 @@ async fn add<E: Engine>(database: &E::Database, _: &E, number: u64) {
     commit();
 }
 
-/// Powers the machine off three times, and checks the records after each.
+/// Powers the machine off three times, half of the times within a call, and checks the records after
+/// each.
 async fn lose_power(sim: Sim, engine: impl Engine) -> simmach::Result {
     sqlite::reset_generator();
     let acknowledged = Rc::new(Cell::new(0));
     for step in sim.steps(3) {
         let writer = sim.run_on("db", write(engine, Rc::clone(&acknowledged)));
+        if engine.may_fail_within_calls() && step.random_bool(0.5) {
+            sim.power_off_at_call("db", step.random_range(1..100))?;
+        }
         sleep(Duration::from_micros(step.random_range(0..40_000))).await;
         sim.power_off("db")?;
         sim.start("db")?;
