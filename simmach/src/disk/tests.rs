@@ -195,7 +195,7 @@ fn snapshots_are_whole_and_durable() {
 
 /// 100,000 sequences with three power failures each.
 #[test]
-#[ignore = "it takes minutes"]
+#[ignore = "takes 35 s"]
 fn states_after_many_power_failures_are_allowed() {
     check_many(50_000);
 }
