@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 use std::collections::hash_map::RandomState;
+use std::ffi::CStr;
 use std::hash::BuildHasher;
 use std::sync::{Mutex, mpsc};
 use std::thread;
@@ -214,6 +215,51 @@ fn host_name_and_processors_are_the_machines() {
             assert_eq!(unsafe { libc::sysconf(libc::_SC_NPROCESSORS_ONLN) }, 1);
             // SAFETY: as above.
             assert_eq!(unsafe { libc::sysconf(libc::_SC_PAGESIZE) }, page_size());
+        })
+    });
+}
+
+#[test]
+fn uname_names_the_machine() {
+    pass(|| {
+        SpecBuilder::new().client("mover.botnet").body(async |_| {
+            // SAFETY: zeros are valid for arrays of characters, and the pointer is valid.
+            let names = unsafe {
+                let mut names: libc::utsname = std::mem::zeroed();
+                assert_eq!(libc::uname(&raw mut names), 0);
+                names
+            };
+            // SAFETY: the call has succeeded, and each name ends with a NUL.
+            let [node, system] = [&names.nodename, &names.sysname]
+                .map(|name| unsafe { CStr::from_ptr(name.as_ptr()) });
+            assert_eq!((node, system), (c"mover.botnet", c"Linux"));
+        })
+    });
+}
+
+/// The C library's functions, and not only the system calls.
+#[test]
+fn functions_for_descriptors_that_a_run_does_not_have_fail() {
+    pass(|| {
+        SpecBuilder::new().body(async |_| {
+            // SAFETY: zeros are a valid set of signals, and the other functions have no preconditions.
+            let results = unsafe {
+                let signals: libc::sigset_t = std::mem::zeroed();
+                [
+                    libc::timerfd_create(libc::CLOCK_MONOTONIC, 0),
+                    libc::signalfd(-1, &raw const signals, 0),
+                    libc::inotify_init(),
+                    libc::inotify_init1(libc::IN_CLOEXEC),
+                    libc::fanotify_init(0, 0),
+                ]
+            };
+            assert_eq!(results, [-1; 5]);
+            assert_eq!(std::io::Error::last_os_error().raw_os_error(), Some(libc::ENOSYS));
+            let allowed = super::allow_threads(|| {
+                // SAFETY: the functions have no preconditions, and the descriptor is open.
+                unsafe { libc::close(libc::timerfd_create(libc::CLOCK_MONOTONIC, 0)) }
+            });
+            assert_eq!(allowed, 0, "real descriptors exist where threads are allowed");
         })
     });
 }
