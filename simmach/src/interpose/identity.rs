@@ -1,6 +1,8 @@
 //! What a process learns about its computer: the host name and the number of processors.
 
-use std::ffi::{c_char, c_int, c_long, c_ulong};
+#[cfg(target_arch = "x86_64")]
+use std::ffi::c_ulong;
+use std::ffi::{c_char, c_int, c_long};
 use std::ptr;
 
 use libc::{cpu_set_t, pid_t, size_t, utsname};

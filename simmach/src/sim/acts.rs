@@ -363,7 +363,7 @@ pub(crate) fn describe(act: &Act) -> String {
             "loses power at its next change of files".to_owned()
         }
         Act::PowerOffAtCall { calls, .. } => {
-            format!("loses power at its {calls}th change of files from here")
+            format!("loses power at change {calls} of its files, counted from here")
         }
         Act::Snapshot { .. } => "disk copied".to_owned(),
         Act::Restore { .. } => "disk replaced by a snapshot".to_owned(),

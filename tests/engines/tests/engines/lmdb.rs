@@ -7,7 +7,7 @@ use heed::types::{Bytes, U64};
 use heed::{Database, Env, EnvFlags, EnvOpenOptions};
 use simmach::{Sim, sim_test};
 
-use crate::{Engine, lose_power};
+use crate::{At, Engine, lose_power, lose_power_from_creation_on};
 
 #[derive(Clone, Copy)]
 struct Lmdb(EnvFlags);
@@ -64,4 +64,11 @@ async fn lmdb_write_map_keeps_what_it_acknowledged(sim: Sim) -> simmach::Result 
 #[sim_test(seeds = 40, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
 async fn lmdb_no_sync_is_found_to_lose(sim: Sim) -> simmach::Result {
     lose_power(sim, Lmdb(EnvFlags::NO_SYNC)).await
+}
+
+/// LMDB writes the first two pages of a new database without a sync. It does not open a file in which
+/// one of them is missing.
+#[sim_test(seeds = 1_000, expect_failure(steps <= 1, faults <= 3), machines("db" => std::future::pending::<()>))]
+async fn lmdb_is_found_not_to_open_a_half_created_database(sim: Sim) -> simmach::Result {
+    lose_power_from_creation_on(sim, Lmdb(EnvFlags::WRITE_MAP), At::AnyCall).await
 }

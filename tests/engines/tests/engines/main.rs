@@ -33,11 +33,6 @@ trait Engine: Copy + 'static {
     /// Begins a transaction that adds a record. Returns a function that ends the transaction.
     fn add(database: &Self::Database, number: u64) -> Box<dyn FnOnce() + '_>;
 
-    /// Whether the power may also fail within a call of the engine.
-    fn may_fail_within_calls(self) -> bool {
-        true
-    }
-
     /// Checks that the database is sound, and returns the numbers of all records.
     fn records(self) -> Vec<u64>;
 }
@@ -60,14 +55,39 @@ async fn add<E: Engine>(database: &E::Database, _: &E, number: u64) {
     commit();
 }
 
-/// Powers the machine off three times, half of the times within a call, and checks the records after
-/// each.
-async fn lose_power(sim: Sim, engine: impl Engine) -> simmach::Result {
+/// Where the power may fail.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum At {
+    /// Between polls and within the engine's calls.
+    AnyCall,
+    /// Between polls.
+    Polls,
+}
+
+/// Powers the machine of a database with one record off three times, half of the times within a call,
+/// and checks the records after each time.
+async fn lose_power<E: Engine>(sim: Sim, engine: E) -> simmach::Result {
     sqlite::reset_generator();
-    let acknowledged = Rc::new(Cell::new(0));
+    sim.run_on("db", async move { E::add(&engine.open(), 1)() }).await?;
+    check_three_times(sim, engine, At::AnyCall, 1).await
+}
+
+/// The same, for a database that is created while the machine may lose power.
+async fn lose_power_from_creation_on(sim: Sim, engine: impl Engine, at: At) -> simmach::Result {
+    sqlite::reset_generator();
+    check_three_times(sim, engine, at, 0).await
+}
+
+async fn check_three_times(
+    sim: Sim,
+    engine: impl Engine,
+    at: At,
+    acknowledged: u64,
+) -> simmach::Result {
+    let acknowledged = Rc::new(Cell::new(acknowledged));
     for step in sim.steps(3) {
         let writer = sim.run_on("db", write(engine, Rc::clone(&acknowledged)));
-        if engine.may_fail_within_calls() && step.random_bool(0.5) {
+        if at == At::AnyCall && step.random_bool(0.5) {
             sim.power_off_at_call("db", step.random_range(1..100))?;
         }
         sleep(Duration::from_micros(step.random_range(0..40_000))).await;

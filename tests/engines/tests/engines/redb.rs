@@ -3,7 +3,7 @@
 use redb::{Database, Durability, ReadableDatabase as _, ReadableTable as _, TableDefinition};
 use simmach::{Sim, sim_test};
 
-use crate::{Engine, lose_power};
+use crate::{At, Engine, lose_power, lose_power_from_creation_on};
 
 const RECORDS: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("records");
 
@@ -42,4 +42,10 @@ impl Engine for Redb {
 #[sim_test(seeds = 100, check = true, machines("db" => std::future::pending::<()>))]
 async fn redb_keeps_what_it_acknowledged(sim: Sim) -> simmach::Result {
     lose_power(sim, Redb).await
+}
+
+/// redb 3 does not open a file that has its size and not its first bytes.
+#[sim_test(seeds = 300, expect_failure(steps <= 1, faults <= 0), machines("db" => std::future::pending::<()>))]
+async fn redb_is_found_not_to_open_a_half_created_database(sim: Sim) -> simmach::Result {
+    lose_power_from_creation_on(sim, Redb, At::AnyCall).await
 }

@@ -3,7 +3,7 @@
 use rusqlite::Connection;
 use simmach::{Sim, sim_test};
 
-use crate::{Engine, lose_power};
+use crate::{At, Engine, lose_power, lose_power_from_creation_on};
 
 /// Resets SQLite's random number generator. It belongs to the OS process, so its state would
 /// otherwise pass from run to run.
@@ -65,7 +65,13 @@ async fn sqlite_delete_extra_keeps_what_it_acknowledged(sim: Sim) -> simmach::Re
     lose_power(sim, Sqlite { journal_mode: "DELETE", synchronous: "EXTRA" }).await
 }
 
-/// It promises nothing: the test above does not pass because nothing is ever lost.
+#[sim_test(seeds = 100, check = true, machines("db" => std::future::pending::<()>))]
+async fn sqlite_wal_full_survives_its_creation(sim: Sim) -> simmach::Result {
+    let engine = Sqlite { journal_mode: "WAL", synchronous: "FULL" };
+    lose_power_from_creation_on(sim, engine, At::AnyCall).await
+}
+
+/// `OFF` promises nothing, so the tests above do not pass only because nothing is ever lost.
 #[sim_test(seeds = 40, expect_failure(steps <= 3), machines("db" => std::future::pending::<()>))]
 async fn sqlite_off_is_found_to_lose(sim: Sim) -> simmach::Result {
     lose_power(sim, Sqlite { journal_mode: "DELETE", synchronous: "OFF" }).await
