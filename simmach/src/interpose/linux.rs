@@ -279,7 +279,7 @@ pub unsafe extern "C" fn syscall(
                 .or_else(|| sleep::call_by_number(number, arguments))
                 .or_else(|| identity::call_by_number(number, arguments))
                 .or_else(|| signals::call_by_number(number, arguments))
-                .or_else(|| unanswered::call_by_number(number, arguments))
+                .or_else(|| unanswered::refuse(number).map(c_long::from))
                 .unwrap_or_else(|| pass_on(number, arguments))
         },
     }

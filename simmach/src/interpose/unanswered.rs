@@ -20,52 +20,72 @@ pub(super) fn defined() -> [*const (); 5] {
     ]
 }
 
-/// Whether a call is refused. The report then names it and says what to use instead.
-fn is_refused(name: &str, instead: &str) -> bool {
-    if creation_calls().is_none() {
-        return false;
-    }
+/// A kind of call that a run refuses.
+struct Unanswered {
+    numbers: &'static [c_long],
+    name: &'static str,
+    /// What to do instead.
+    remedy: &'static str,
+}
+
+static UNANSWERED: [Unanswered; 6] = [
+    Unanswered {
+        numbers: &[libc::SYS_timerfd_create],
+        name: "timerfd_create",
+        remedy: "Use the timers of tokio or of simmach::time",
+    },
+    Unanswered {
+        #[cfg(target_arch = "x86_64")]
+        numbers: &[libc::SYS_signalfd4, libc::SYS_signalfd],
+        #[cfg(not(target_arch = "x86_64"))]
+        numbers: &[libc::SYS_signalfd4],
+        name: "signalfd",
+        remedy: "Use simmach::signal",
+    },
+    Unanswered {
+        #[cfg(target_arch = "x86_64")]
+        numbers: &[libc::SYS_inotify_init1, libc::SYS_inotify_init],
+        #[cfg(not(target_arch = "x86_64"))]
+        numbers: &[libc::SYS_inotify_init1],
+        name: "inotify_init",
+        remedy: "Poll the files instead (in the crate notify: `PollWatcher`)",
+    },
+    Unanswered {
+        numbers: &[libc::SYS_fanotify_init],
+        name: "fanotify_init",
+        remedy: "Poll the files instead",
+    },
+    Unanswered {
+        numbers: &[libc::SYS_io_uring_setup],
+        name: "io_uring_setup",
+        remedy: "Use tokio's files and sockets, or those of std",
+    },
+    Unanswered {
+        numbers: &[libc::SYS_io_setup],
+        name: "io_setup",
+        remedy: "Use tokio's files and sockets, or those of std",
+    },
+];
+
+/// Refuses a system call by number. The report then names the call. Returns `None` if the run does
+/// not refuse it.
+pub(super) fn refuse(number: c_long) -> Option<c_int> {
+    let call = UNANSWERED.iter().find(|call| call.numbers.contains(&number))?;
+    creation_calls()?;
     answers::record_failed_call(libc::ENOSYS, || {
-        format!("{name}: this call is not supported in a run. {instead}")
+        format!("{}: this call is not supported in a run. {}", call.name, call.remedy)
     });
-    true
+    Some(fail(libc::ENOSYS))
 }
 
-fn is_timer_refused() -> bool {
-    is_refused("timerfd_create", "Use the timers of tokio or of simmach::time")
-}
-
-fn is_signal_refused() -> bool {
-    is_refused("signalfd", "Use simmach::signal")
-}
-
-fn is_inotify_refused() -> bool {
-    is_refused("inotify_init", "Poll the files instead (in the crate notify: `PollWatcher`)")
-}
-
-fn is_fanotify_refused() -> bool {
-    is_refused("fanotify_init", "Poll the files instead")
-}
-
-fn is_ring_refused() -> bool {
-    is_refused("io_uring_setup", "Use tokio's files and sockets, or those of std")
-}
-
-fn is_old_ring_refused() -> bool {
-    is_refused("io_setup", "Use tokio's files and sockets, or those of std")
-}
-
-/// Makes a call unless a run refuses it.
+/// Makes a system call unless the run refuses it.
 ///
 /// # Safety
 ///
 /// The caller must meet the requirements of the system call.
-unsafe fn call(is_refused: fn() -> bool, number: c_long, arguments: [c_long; 6]) -> c_int {
-    if is_refused() {
-        return fail(libc::ENOSYS);
-    }
-    // SAFETY: guaranteed by the caller.
-    unsafe { pass_on(number, arguments) as c_int }
+unsafe fn call(number: c_long, arguments: [c_long; 6]) -> c_int {
+    // SAFETY: the caller meets the requirements of the system call.
+    refuse(number).unwrap_or_else(|| unsafe { pass_on(number, arguments) as c_int })
 }
 
 /// # Safety
@@ -75,7 +95,7 @@ unsafe fn call(is_refused: fn() -> bool, number: c_long, arguments: [c_long; 6])
 pub unsafe extern "C" fn timerfd_create(clock: clockid_t, flags: c_int) -> c_int {
     let arguments = [clock.into(), flags.into(), 0, 0, 0, 0];
     // SAFETY: the system call has no preconditions.
-    unsafe { call(is_timer_refused, libc::SYS_timerfd_create, arguments) }
+    unsafe { call(libc::SYS_timerfd_create, arguments) }
 }
 
 /// # Safety
@@ -86,7 +106,7 @@ pub unsafe extern "C" fn signalfd(descriptor: c_int, mask: *const sigset_t, flag
     // The kernel's set of signals has eight bytes, with which C's begins.
     let arguments = [descriptor.into(), mask.expose_provenance() as c_long, 8, flags.into(), 0, 0];
     // SAFETY: guaranteed by the caller.
-    unsafe { call(is_signal_refused, libc::SYS_signalfd4, arguments) }
+    unsafe { call(libc::SYS_signalfd4, arguments) }
 }
 
 /// # Safety
@@ -104,7 +124,7 @@ pub unsafe extern "C" fn inotify_init() -> c_int {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn inotify_init1(flags: c_int) -> c_int {
     // SAFETY: the system call has no preconditions.
-    unsafe { call(is_inotify_refused, libc::SYS_inotify_init1, [flags.into(), 0, 0, 0, 0, 0]) }
+    unsafe { call(libc::SYS_inotify_init1, [flags.into(), 0, 0, 0, 0, 0]) }
 }
 
 /// # Safety
@@ -114,23 +134,5 @@ pub unsafe extern "C" fn inotify_init1(flags: c_int) -> c_int {
 pub unsafe extern "C" fn fanotify_init(flags: c_uint, event_flags: c_uint) -> c_int {
     let arguments = [flags.into(), event_flags.into(), 0, 0, 0, 0];
     // SAFETY: the system call has no preconditions.
-    unsafe { call(is_fanotify_refused, libc::SYS_fanotify_init, arguments) }
-}
-
-/// Refuses a system call by number. `None` if the run does not refuse it.
-pub(super) fn call_by_number(number: c_long, _: [c_long; 6]) -> Option<c_long> {
-    let is_refused = match number {
-        libc::SYS_timerfd_create => is_timer_refused(),
-        libc::SYS_signalfd4 => is_signal_refused(),
-        libc::SYS_inotify_init1 => is_inotify_refused(),
-        libc::SYS_fanotify_init => is_fanotify_refused(),
-        libc::SYS_io_uring_setup => is_ring_refused(),
-        libc::SYS_io_setup => is_old_ring_refused(),
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_inotify_init => is_inotify_refused(),
-        #[cfg(target_arch = "x86_64")]
-        libc::SYS_signalfd => is_signal_refused(),
-        _ => false,
-    };
-    is_refused.then(|| fail(libc::ENOSYS).into())
+    unsafe { call(libc::SYS_fanotify_init, arguments) }
 }
