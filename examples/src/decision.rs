@@ -30,7 +30,7 @@ pub enum Refusal {
         there: Quantity,
     },
     /// The quantity would overflow.
-    #[error("{0} has no room for so many items")]
+    #[error("{0} would have too many items")]
     TooMany(Location),
 }
 

@@ -43,7 +43,7 @@ pub use crate::chaos::swarm::{Hardship, Swarm};
 pub use crate::chaos::target::Target;
 pub use crate::chaos::upgrade::RollingUpgrade;
 
-/// Something that breaks the cluster and may restore it.
+/// A plan that breaks the cluster and may repair it.
 ///
 /// Every closure `async |sim: Sim| …` is a plan.
 pub trait Plan: 'static {
@@ -68,18 +68,22 @@ pub trait Plan: 'static {
         true
     }
 
-    /// The plans of which it consists.
+    /// The plans that this plan consists of.
     fn parts(&self) -> Vec<&dyn Plan> {
         Vec::new()
     }
 
-    /// The faults that it brings about. Those that a test brings with it must be here, so that a failing run can be replayed
-    /// without the plan.
+    /// The faults that the plan causes.
+    ///
+    /// It must contain all faults that the test itself defines: a failing run is replayed without
+    /// its plans, so only these faults can occur again.
     fn faults(&self) -> Vec<Rc<dyn Fault>> {
         Vec::new()
     }
 
-    /// The plan's settings as text. A replay token is rejected if they have changed since it was written.
+    /// The plan's settings as text.
+    ///
+    /// A replay token is rejected if the settings have changed since it was written.
     fn settings(&self) -> String {
         String::new()
     }
@@ -95,7 +99,7 @@ where
     }
 }
 
-/// Returns what is wrong with the ranges of a library's plan, and with its target.
+/// Returns the mistakes in the ranges and the target of a library's plan.
 fn mistakes(
     ranges: &[(&str, Option<DurationRange>)],
     target: &Target,
@@ -105,7 +109,7 @@ fn mistakes(
     upside_down.chain(target.mistakes(machines)).collect()
 }
 
-/// What a plan needs in order to act at all.
+/// What a plan needs to be able to act.
 #[derive(Clone, Copy, Debug)]
 enum Needs {
     /// A machine with services. The machine of the test's body counts only if it is named.
@@ -142,11 +146,12 @@ fn note_needs(target: &Target, needs: Needs) {
             "the machine of the test's body, `{body}`, is never hit; add machines with services"
         ),
         (None, Needs::Victim { body: true } | Needs::TwoSides) => format!(
-            "the machine of the test's body, `{body}`, is excluded by default; include this machine with `machines`, or add \
-             machines"
+            "the machine of the test's body, `{body}`, is excluded by default; include this machine \
+             with `machines`, or add machines"
         ),
         (Some(_), Needs::Victim { body: false }) => format!(
-            "the machine of the test's body, `{body}`, is never hit; name more machines with `machines`"
+            "the machine of the test's body, `{body}`, is never hit; name more machines with \
+             `machines`"
         ),
         (Some(_), Needs::Victim { body: true } | Needs::TwoSides) => {
             "name more machines with `machines`".to_owned()

@@ -17,7 +17,6 @@ mod pause;
 mod policy;
 mod power;
 mod process;
-mod roles;
 mod service;
 pub(crate) mod signal;
 mod start;
@@ -47,7 +46,6 @@ pub(crate) use crate::machine::power::{
     bring_up, can_bring_up, power_off, start_remaining, taken_down_by,
 };
 use crate::machine::process::{ProcessState, Processes};
-pub(crate) use crate::machine::roles::{holders, known_roles};
 pub use crate::machine::service::{OnExit, Termination};
 pub(crate) use crate::machine::service::{Service, ServiceLaunch};
 pub(crate) use crate::machine::start::{run_body, run_client, start_all};

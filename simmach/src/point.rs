@@ -1,19 +1,21 @@
 //! Fault points: named places in code under test where plans can strike.
 //!
-//! Some bugs need a fault within a few microseconds of the program: between a write and its answer, or while a snapshot is
-//! half installed. [`fault_point!`](crate::fault_point) names such a place. In a run, a plan can strike exactly there (see
-//! `Sim::at_point`): it kills the process or powers its machine off, delays the code or lets it fail. When a failing run is
-//! shrunk, the n-th pass of a point is an event to which the shrinker binds other faults.
+//! Some bugs need a fault at a certain place in the program: between a write and its answer, or while
+//! a snapshot is half installed. [`fault_point!`](crate::fault_point) names such a place. In a run, a
+//! plan can strike exactly there (see `Sim::at_point`): it kills the process, powers its machine off,
+//! delays the code or makes it fail. When a failing run is shrunk, faults can be bound to the n-th
+//! pass of a point.
 //!
-//! Outside a run a point costs one load, and without the feature `sim` nothing. It needs no feature of the crate.
+//! Outside a run, a point costs one load of a thread-local variable; without the feature `sim`,
+//! nothing. It needs no feature of the crate.
 //!
 //! ```
 //! use std::io;
 //!
 //! async fn install_snapshot() -> io::Result<()> {
-//!     // Kill and power off: the code after the point is not executed, since the point is awaited.
+//!     // If a plan kills the process here, the code below is not executed.
 //!     simmach::fault_point!("snapshot half installed").await;
-//!     // A plan can let this place fail.
+//!     // A plan can make the function return this error.
 //!     simmach::fault_point!("snapshot renamed", return Err(io::Error::other("disk")));
 //!     Ok(())
 //! }
@@ -30,12 +32,24 @@ use crate::time::Sleep;
 
 /// Names a place in code under test where plans can strike. See [`point`](crate::point).
 ///
-/// - `fault_point!("name")` is passed. It evaluates to [`Passed`](crate::point::Passed), which can be dropped.
-/// - `fault_point!("name").await` can also be delayed, and does not go on if the process was killed there.
-/// - `fault_point!("name", return Err(…))` evaluates the expression if a plan lets the place fail.
+/// - `fault_point!("name")` evaluates to [`Passed`](crate::point::Passed), which can be dropped. A
+///   plan can kill or pause the process here, or power its machine off.
+/// - `fault_point!("name").await` can also be delayed. If the process is killed here, the code after
+///   the point is not executed.
+/// - `fault_point!("name", return Err(…))` evaluates the expression if a plan makes the place fail.
 ///
-/// Code that does not await the point runs on until it awaits something else, also if its process was killed there: but nothing
-/// that it does has an effect outside of its memory.
+/// If the process is killed at a point that is not awaited, its code continues until it awaits
+/// something, but it can no longer affect anything except its memory.
+///
+/// ```
+/// async fn append(record: &[u8]) -> std::io::Result<()> {
+///     // … write the record …
+///     simmach::fault_point!("written").await;
+///     simmach::fault_point!("synced", return Err(std::io::Error::other("disk")));
+///     # let _ = record;
+///     Ok(())
+/// }
+/// ```
 #[macro_export]
 macro_rules! fault_point {
     ($name:expr $(,)?) => {
@@ -48,14 +62,15 @@ macro_rules! fault_point {
     };
 }
 
-/// A pass of a point. It can be awaited: the plan may delay the code.
+/// A pass of a point, returned by [`fault_point!`](crate::fault_point). A plan can delay code that
+/// awaits it.
 #[derive(Clone, Copy, Debug)]
 pub struct Passed {
     #[cfg(feature = "sim")]
     fault: PointFault,
 }
 
-/// The future of a [`Passed`].
+/// The future of a [`Passed`]. It completes at once unless a plan delays the code or ends its process.
 #[derive(Debug)]
 pub struct Passing {
     passed: Passed,
@@ -63,7 +78,7 @@ pub struct Passing {
     delay: Option<Sleep>,
 }
 
-/// Passes a point: what [`fault_point!`](crate::fault_point) expands to.
+/// Passes a point. [`fault_point!`](crate::fault_point) expands to a call of this function.
 #[inline]
 pub fn pass(name: &str) -> Passed {
     let _ = name;
@@ -74,7 +89,7 @@ pub fn pass(name: &str) -> Passed {
 }
 
 impl Passed {
-    /// Whether a plan lets the code fail here.
+    /// Whether a plan makes the code fail here.
     #[inline]
     pub fn fails(self) -> bool {
         #[cfg(feature = "sim")]

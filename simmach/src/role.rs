@@ -1,9 +1,12 @@
-//! Roles that code under test says it has, so that plans can aim at them.
+//! Roles of the code under test, such as the leader, so that plans can aim at them.
 //!
-//! The worst moment for a fault is often one at a certain machine: the leader, the primary, the owner of a lease. Production code
-//! says when its process enters and leaves such a role. In a run, [`Swarm`](crate::Swarm) aims at the machines that have one
-//! in some of the seeds, and other plans do if they are told to (see `Target::role`). Outside a run these functions do
-//! nothing, and without the feature `sim` they are empty. They need no feature of the crate.
+//! A fault is often worst on one machine: the leader, the primary, the owner of a lease. The code
+//! under test declares when its process enters and leaves such a role. In half of its runs,
+//! [`Swarm`](crate::Swarm) aims at machines that have a role. Other plans aim at a role if they are
+//! built with a method such as `PowerOffs::role`.
+//!
+//! Outside a run, these functions do nothing. Without the feature `sim`, they are empty. They need no
+//! feature of the crate.
 //!
 //! ```
 //! fn won_the_election() {
@@ -15,13 +18,14 @@
 //! }
 //! ```
 //!
-//! Several machines can have the same role at a time, as two servers that both take themselves for the leader. A test that
-//! knows better than the servers uses `Sim::role`.
+//! Several machines can have the same role at the same time, such as two servers that both believe
+//! that they lead. A test that has better information than the servers uses `Sim::role`.
 
 #[cfg(feature = "sim")]
 use crate::engine;
 
-/// Says that this process has the role from now on. The role ends with the process, or with [`leave`].
+/// Gives a role to this process. The role ends with the process, or when the process calls
+/// [`leave`].
 #[inline]
 pub fn enter(role: &str) {
     #[cfg(feature = "sim")]
@@ -29,7 +33,8 @@ pub fn enter(role: &str) {
     let _ = role;
 }
 
-/// Says that this process no longer has the role. It has no effect if the process does not have it.
+/// Takes a role from this process. It has no effect if the process does not have the role, or if the
+/// test gave it to the machine.
 #[inline]
 pub fn leave(role: &str) {
     #[cfg(feature = "sim")]

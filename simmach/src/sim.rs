@@ -104,7 +104,7 @@ pub enum ControlError {
         /// What is wrong, and what is allowed.
         why: String,
     },
-    /// A core of so many machines cannot be healed.
+    /// The core has no machines, or more machines than match.
     #[error(
         "cannot heal a core of {n} of `{selector}`, which matches {machines}: give 1 to {machines}"
     )]
@@ -164,7 +164,7 @@ impl Sim {
     /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
     /// - Partitions heal, clogs are released, and packet filters are removed.
     /// - Links get back the profiles of the topology, and clocks are reset.
-    /// - Paused processes go on.
+    /// - Paused processes resume.
     /// - Faults of disks end, and a power failure at a later call is cancelled. Disks that were wiped or replaced stay so.
     /// - All machines get power, and all services are started, except those that returned by themselves.
     /// - Clients continue, including those that plans started.

@@ -5,7 +5,7 @@ mod settings;
 mod shape;
 mod topology;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::future::Future;
 use std::time::{Duration, SystemTime};
@@ -66,11 +66,29 @@ impl Spec {
         for plan in &self.plans {
             mistakes.add_all(plan.name(), plan.mistakes(&machines));
         }
+        self.check_own_faults(&mut mistakes);
         self.check_limits(&mut mistakes);
         let mut mistakes: Vec<String> = mistakes.into_iter().collect();
         mistakes.sort();
         mistakes.dedup();
         mistakes
+    }
+
+    /// Checks that the test's own faults with the same name are the same fault. A replay finds a
+    /// fault by its name.
+    fn check_own_faults(&self, mistakes: &mut Mistakes) {
+        let mut known: BTreeMap<String, String> = BTreeMap::new();
+        let mut plans: Vec<&dyn Plan> = self.plans.iter().map(|plan| &**plan).collect();
+        while let Some(plan) = plans.pop() {
+            plans.extend(plan.parts());
+            for fault in plan.faults().iter().filter(|fault| !fault.is_made_of_calls()) {
+                let (name, text) = (fault.name(), format!("{fault:?}"));
+                let first = known.entry(name.to_owned()).or_insert_with(|| text.clone());
+                mistakes.require(*first == text, || {
+                    format!("two faults of plans have the name `{name}`: give each one a name of its own")
+                });
+            }
+        }
     }
 
     /// Checks that links join zones with machines, and that the client can reach a machine.

@@ -1,4 +1,4 @@
-//! Budgets: how many machines may be hit at a time.
+//! [`Budget`]: limits how many machines are hit at a time.
 
 use std::any::TypeId;
 use std::collections::BTreeMap;
@@ -7,9 +7,14 @@ use crate::engine::MachineId;
 use crate::machine::{self, Selector};
 use crate::sim;
 
-/// How many machines of a group may be down or hit at a time, whichever plan or test has hit them.
+/// Limits how many machines of a group are down or hit at a time.
 ///
-/// A strike that would exceed it hits fewer machines, or none.
+/// A machine counts while none of its services runs or its processes are paused, for whatever reason.
+/// It also counts while a strike of `Swarm` or a `FaultPlan` hits it with a fault of the network, or
+/// with any other fault that [takes machines down](crate::Fault::takes_down). Machines without
+/// services do not count.
+///
+/// A strike that would exceed the budget hits fewer machines, or none.
 ///
 /// ```
 /// use simmach::Budget;
@@ -23,7 +28,7 @@ pub struct Budget {
     limits: Vec<Limit>,
 }
 
-/// A limit of one group of machines, or of several.
+/// The limit of one group of machines, or of one group for each service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Limit {
     /// `None` for one group for each service: the machines that run it.
@@ -33,34 +38,38 @@ struct Limit {
 }
 
 impl Budget {
-    /// Fewer than half of the machines that run the same service; one if only one or two machines run it.
+    /// Fewer than half of the machines that run the same service.
+    ///
+    /// If only one or two machines run a service, the limit is one.
     pub fn minority() -> Self {
         Self { limits: vec![Limit { machines: None, most: None }] }
     }
 
-    /// Fewer than half of these machines; one if they are only one or two.
+    /// Fewer than half of these machines.
+    ///
+    /// If they are only one or two, the limit is one.
     pub fn minority_of(machines: impl Into<Selector>) -> Self {
         Self { limits: vec![Limit { machines: Some(machines.into()), most: None }] }
     }
 
-    /// At most so many of these machines.
+    /// At most `most` of these machines. `most` must be at least 1.
     pub fn at_most(most: usize, machines: impl Into<Selector>) -> Self {
         Self { limits: vec![Limit { machines: Some(machines.into()), most: Some(most) }] }
     }
 
-    /// At most so many of the machines that run the same service.
+    /// At most `most` of the machines that run the same service.
     pub(super) fn at_most_of_a_service(most: usize) -> Self {
         Self { limits: vec![Limit { machines: None, most: Some(most) }] }
     }
 
-    /// Adds the limits of another budget. All of them hold.
+    /// Adds the limits of another budget. A strike must keep within all of them.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.limits.extend(other.limits);
         self
     }
 
-    /// What is wrong with it, given the names of all machines.
+    /// Returns the mistakes in the limits, given the names of all machines.
     pub(super) fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let unknown = self.limits.iter().filter_map(|limit| limit.machines.as_ref());
         let unknown = unknown.flat_map(|named| named.mistakes("`budget`", machines));
@@ -68,18 +77,22 @@ impl Budget {
         let zero = zero.map(|limit| {
             let of = limit.machines.as_ref().map(|of| format!(" of `{of}`")).unwrap_or_default();
             format!(
-                "`budget`: with 0 machines{of} at a time the plan can never strike: give at least 1"
+                "`budget`: with 0 machines{of} at a time, the plan can never strike: give at least 1"
             )
         });
         unknown.chain(zero).collect()
     }
 
-    /// The groups of this run's machines, of which a plan may hit some.
+    /// Returns the groups of this run's machines. The plan may hit `candidates`.
     pub(super) fn groups(&self, candidates: &[MachineId]) -> Groups {
         let mut groups = Vec::new();
         for Limit { machines, most } in &self.limits {
             let members = match machines {
-                Some(selector) => vec![machine::machines(selector)],
+                Some(selector) => {
+                    let mut members = machine::machines(selector);
+                    members.retain(|machine| !machine::services_of(*machine).is_empty());
+                    vec![members]
+                }
                 None => by_service(candidates),
             };
             groups.extend(members.into_iter().map(|members| Group {
@@ -91,7 +104,7 @@ impl Budget {
     }
 }
 
-/// The machines that run the same service, for each of the services.
+/// Returns the machines that run the same service, for each service.
 fn by_service(machines: &[MachineId]) -> Vec<Vec<MachineId>> {
     let mut members: BTreeMap<TypeId, Vec<MachineId>> = BTreeMap::new();
     for machine in machines {
@@ -113,12 +126,13 @@ struct Group {
 }
 
 impl Groups {
-    /// Whether these machines can be hit as well. A machine that is hit already can be hit again.
+    /// Whether these machines can also be hit. A machine that is already hit can be hit again.
     pub(super) fn has_room(&self, more: &[MachineId]) -> bool {
         self.0.iter().all(|group| {
             let is_out = |machine: &&MachineId| {
                 more.contains(machine)
                     || sim::is_hit(**machine)
+                    || machine::is_paused(**machine)
                     || !machine::has_running_service(**machine)
             };
             group.members.iter().filter(is_out).count() <= group.limit
@@ -127,7 +141,7 @@ impl Groups {
     }
 }
 
-/// The largest number of machines that leaves a majority; at least one.
+/// The largest number of machines that leaves a majority, but at least one.
 pub(super) fn minority(machines: usize) -> usize {
     (machines.saturating_sub(1) / 2).max(1)
 }

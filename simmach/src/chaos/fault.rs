@@ -8,12 +8,15 @@ use futures::future::LocalBoxFuture;
 use crate::chaos::hit::Hit;
 use crate::sim::ControlError;
 
-/// What a strike does to its victims, and how it is undone.
+/// What a strike does to its victims, and how to undo it.
 ///
-/// The faults of the library are in [`faults`](crate::faults). A fault of your own is used in the same way: it draws with [`Hit`],
-/// and a [`FaultPlan`](crate::FaultPlan) decides when, whom and how many it hits. The run records the strike as one act, with what
-/// was drawn for it. Shrinking leaves it out together with its undoing, moves it, binds it to events, and makes its draws smaller;
-/// a replay calls it again without the plan.
+/// The library's faults are in [`faults`](crate::faults). Your own faults work the same way: a
+/// [`FaultPlan`](crate::FaultPlan) decides when they occur and which machines they hit, and a fault
+/// draws its other values with [`Hit`].
+///
+/// A run records each strike as one act, together with the values that were drawn for it. Shrinking
+/// removes the act with its undoing, moves it, binds it to an event, or makes the drawn values
+/// smaller. A replay calls the fault again without the plan.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -21,7 +24,7 @@ use crate::sim::ControlError;
 /// use simmach::{Cadence, ControlError, Fault, FaultPlan, Hit};
 /// use std::cell::Cell;
 ///
-/// /// The prices that a server answers are wrong by some percent.
+/// /// A server answers with prices that are wrong by 1 to 50 percent.
 /// #[derive(Debug)]
 /// struct WrongPrices;
 ///
@@ -57,7 +60,10 @@ use crate::sim::ControlError;
 /// assert!(program.run(7).passed());
 /// ```
 pub trait Fault: fmt::Debug + 'static {
-    /// The name of the fault in reports. A test cannot have two faults of its own with the same name.
+    /// The name of the fault in reports and replay tokens.
+    ///
+    /// A replay finds a fault by its name. A test is not run if two of its own faults have the same
+    /// name and different `Debug` texts.
     fn name(&self) -> &str;
 
     /// Begins the fault.
@@ -67,47 +73,51 @@ pub trait Fault: fmt::Debug + 'static {
     /// An error ends the plan and fails the run.
     fn begin(&self, hit: &Hit) -> Result<(), ControlError>;
 
-    /// Undoes the fault. [`Sim::settle`](crate::Sim::settle) calls it, too.
+    /// Undoes the fault, after it has lasted long enough or when [`Sim::settle`](crate::Sim::settle)
+    /// is called.
     ///
     /// # Errors
     ///
     /// As for [`begin`](Self::begin).
     fn end(&self, hit: &Hit) -> Result<(), ControlError>;
 
-    /// Waits until the fault has begun in full. Its duration is counted from then on.
+    /// Waits until the fault has fully begun. Its duration is counted from then on.
     fn wait<'a>(&'a self, hit: &'a Hit) -> LocalBoxFuture<'a, ()> {
         let _ = hit;
         async {}.boxed_local()
     }
 
-    /// Whether the fault acts through [`Sim`](crate::Sim) only. Each of its calls is then recorded and shrunk by itself; otherwise
-    /// the strike is one act.
+    /// Whether the fault acts only through [`Sim`](crate::Sim).
+    ///
+    /// If true, each call is recorded and shrunk separately. Otherwise, the strike is one act.
     fn is_made_of_calls(&self) -> bool {
         false
     }
 
-    /// Whether it can hit a machine, given by its name.
+    /// Whether the fault can hit the machine with this name at present.
     fn can_hit(&self, machine: &str) -> bool {
         let _ = machine;
         true
     }
 
-    /// Whether it separates its victims from other machines, and does nothing if there are none.
+    /// Whether the fault needs machines other than its victims ([`Hit::others`]).
+    ///
+    /// If true, a plan that may hit only one machine is reported as unable to act.
     fn needs_others(&self) -> bool {
         false
     }
 
-    /// Whether the victims count as machines that are down, for a [`Budget`](crate::Budget).
+    /// Whether a [`Budget`](crate::Budget) counts the victims while the fault lasts.
     fn takes_down(&self) -> bool {
         true
     }
 
-    /// Whether the victims count as down to the end of the run, for a [`Budget`](crate::Budget).
+    /// Whether a [`Budget`](crate::Budget) counts the victims until the end of the run.
     fn is_lasting(&self) -> bool {
         false
     }
 
-    /// What is wrong with the settings of the fault.
+    /// Returns the errors in the fault's settings. A test with such errors is not run.
     fn mistakes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -1,4 +1,4 @@
-//! [`FaultPlan`]: faults, with when, whom and how many at once.
+//! [`FaultPlan`]: a plan that combines faults with a cadence, a target and a budget.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,8 +19,8 @@ use crate::engine::MachineId;
 use crate::sim::points::strike_at;
 use crate::sim::{self, Idle, Sim, name_of};
 
-/// A plan of parts: what it does ([`Fault`]), when ([`Cadence`]), whom it hits ([`Target`]), and how many at a time
-/// ([`Budget`]).
+/// A plan made of independent parts: what happens ([`Fault`]), when ([`Cadence`]), to which machines
+/// ([`Target`]), and to how many of them at a time ([`Budget`]).
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -41,9 +41,9 @@ pub struct FaultPlan {
     budget: Option<Budget>,
 }
 
-/// How long a strike lasts if the cadence is given, and nothing else is said.
+/// How long a strike lasts if the cadence is set and `lasting` is not.
 const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
-/// The field of a strike that says how long it lasts.
+/// The field of a strike that contains its duration.
 const DURATION: u64 = 1;
 
 impl FaultPlan {
@@ -58,43 +58,45 @@ impl FaultPlan {
         }
     }
 
-    /// Adds a fault: each strike has all of them, on the same machines.
+    /// Adds a fault. Each strike has all faults of the plan, on the same machines.
     #[must_use]
     pub fn and(mut self, fault: impl Fault) -> Self {
         self.faults.push(Rc::new(fault));
         self
     }
 
-    /// Sets whom it hits.
+    /// Sets which machines a strike hits. By default, a strike hits one machine that has services,
+    /// but not the machine of the test's body.
     #[must_use]
     pub fn on(mut self, target: impl Into<Target>) -> Self {
         self.target = target.into();
         self
     }
 
-    /// Sets when it strikes.
+    /// Sets when the plan strikes. By default, each run draws the tempo ([`Cadence::drawn`]).
     #[must_use]
     pub fn when(mut self, cadence: Cadence) -> Self {
         self.cadence = cadence;
         self
     }
 
-    /// Sets how long a strike lasts until it is undone. By default the run draws it if it draws the tempo, and else it is 1 to
-    /// 10 s.
+    /// Sets how long a strike lasts until it is undone.
+    ///
+    /// By default, a strike lasts 1 to 10 s. With a drawn tempo, each run draws the mean duration.
     #[must_use]
     pub fn lasting(mut self, lasting: impl Into<DurationRange>) -> Self {
         self.lasting = Some(lasting.into());
         self
     }
 
-    /// Sets how many machines may be down or hit at a time. By default there is no limit.
+    /// Sets how many machines may be down or hit at a time. By default, there is no limit.
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = Some(budget);
         self
     }
 
-    /// What it needs in order to strike at all.
+    /// What the plan needs to be able to strike.
     fn needs(&self) -> Needs {
         let can_hit_the_body = self.faults.iter().all(|fault| {
             let body = crate::machine::body_machine().and_then(name_of).unwrap_or_default();
@@ -114,11 +116,13 @@ impl FaultPlan {
                 let begun = Rc::new(RefCell::new(None));
                 let (here, there) = (Rc::clone(running), Rc::clone(&begun));
                 let at = move |machine| *there.borrow_mut() = here.begin(strike, Some(machine));
-                strike_at(point, plan.target.candidates(), nth, at).await;
+                let passed = strike_at(point, plan.target.candidates(), nth, at);
+                plan.cadence.until_over(passed).await;
                 begun.take()
             }
             None => {
-                let at = plan.cadence.wait(strike, plan.target.candidates()).await;
+                let event = plan.cadence.wait(strike, plan.target.candidates());
+                let Some(at) = plan.cadence.until_over(event).await else { return Ok(()) };
                 running.begin(strike, at)
             }
         };
@@ -136,7 +140,8 @@ struct Running {
 }
 
 impl Running {
-    /// Strikes now: at the machine `at`, or at any that it may hit. Returns `None` if there is nothing to hit.
+    /// Strikes the machine `at`, or any machine that the plan may hit if `at` is `None`. Returns
+    /// `None` if there is no machine to hit.
     fn begin(&self, strike: Strike, at: Option<MachineId>) -> Option<Result<Begun, String>> {
         let FaultPlan { faults, target, cadence, .. } = &self.plan;
         if cadence.is_over() || !cadence.holds(self.sim) {

@@ -4,7 +4,7 @@
 //! use simmach::prelude::*;
 //! use simmach::{Cadence, FaultPlan, Target, faults};
 //!
-//! // A leader that is cut off, and whose clocks are wrong at the same time.
+//! // Isolates a leader and sets the drift of its clocks at the same time.
 //! let plan = FaultPlan::new(faults::Isolate).and(faults::Drift::up_to(500));
 //! let plan = plan.on(Target::new().role("leader")).when(Cadence::every(1.secs()..5.secs()));
 //! ```

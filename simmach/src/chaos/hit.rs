@@ -13,10 +13,11 @@ use crate::machine::Selector;
 use crate::sim::Sim;
 use crate::time::nanos;
 
-/// One strike of a [`Fault`](crate::Fault): whom it hits, and what was drawn for it.
+/// One strike of a [`Fault`](crate::Fault): the machines that it hits, and the values drawn for it.
 ///
-/// Draws have numbers, which the fault chooses. A draw with the same number has the same value when the fault begins and when it
-/// is undone, and when a failing run is replayed without its plans. Shrinking prefers small values.
+/// The fault chooses a number for each draw. Draws with the same number have the same value in one
+/// strike: when the fault begins, when it is undone, and when a failing run is replayed without its
+/// plans. Shrinking prefers small values.
 pub struct Hit {
     sim: Sim,
     victims: Vec<MachineId>,
@@ -29,17 +30,17 @@ pub struct Hit {
 /// Where the draws come from.
 #[derive(Clone, Debug)]
 enum Source {
-    /// The strike of a plan, and the first of its fields that belong to this fault.
+    /// The strike of a plan, and the first field of the strike that belongs to this fault.
     Plan(Strike, u64),
     /// The act of a script.
     Script,
 }
 
-/// The fields of a strike that belong to one fault of several that strike together.
+/// Number of fields of a strike that belong to one of its faults.
 const FIELDS_OF_A_FAULT: u64 = 1 << 40;
 
 impl Hit {
-    /// A strike of a plan. `nth`: which of the faults it is that strike together.
+    /// Creates a strike of a plan, for its fault number `nth`, counted from 0.
     pub(super) fn of_plan(
         sim: Sim,
         strike: Strike,
@@ -52,7 +53,7 @@ impl Hit {
         Self { sim, victims, others, source, drawn, kept }
     }
 
-    /// A strike of a script, with what was drawn for it.
+    /// Creates a strike of a script, with the values drawn for it.
     pub(super) fn of_script(
         sim: Sim,
         victims: Vec<MachineId>,
@@ -73,7 +74,7 @@ impl Hit {
         selector(self.victims.iter().copied())
     }
 
-    /// The other machines that the plan may hit. Matches nothing if there are none.
+    /// The other machines that the plan may hit. The selector matches nothing if there are none.
     pub fn others(&self) -> Selector {
         selector(self.others.iter().copied())
     }
@@ -91,13 +92,13 @@ impl Hit {
         value
     }
 
-    /// Draws `true` with probability `p`. Shrinking prefers `false`.
+    /// Draws `true` with probability `p`, from 0.0 to 1.0. Shrinking prefers `false`.
     pub fn chance(&self, number: u32, p: f64) -> bool {
         let most = f64::from(1 << 30);
         self.below(number, 1 << 30) as f64 >= (1.0 - p) * most
     }
 
-    /// Draws a duration. Shrinking prefers the shortest.
+    /// Draws a duration from `range`, including both ends. Shrinking prefers the shortest.
     pub fn duration(&self, number: u32, range: impl Into<DurationRange>) -> Duration {
         let range = range.into();
         let least = nanos(range.least());
@@ -105,7 +106,8 @@ impl Hit {
         Duration::from_nanos(least + self.below(number, span))
     }
 
-    /// Draws a number below its argument with each call, numbered from `first`. They are not part of the record.
+    /// Returns a function that draws a number below its argument with each call, at the numbers from
+    /// `first` on. These draws are not recorded.
     pub(super) fn draws_from(&self, first: u32) -> impl FnMut(u64) -> u64 + 'static {
         let source = self.source.clone();
         let mut nth = u64::from(first);
@@ -123,7 +125,7 @@ impl Hit {
         self.kept.borrow_mut().push(Box::new(value));
     }
 
-    /// Drops what was kept.
+    /// Drops the kept values.
     pub(super) fn drop_kept(&self) {
         drop(self.kept.take());
     }
@@ -136,12 +138,12 @@ impl Hit {
         &self.others
     }
 
-    /// What was drawn, for the record.
+    /// The drawn values by number, for the record.
     pub(super) fn drawn(&self) -> Vec<(u32, u64)> {
         self.drawn.borrow().iter().map(|(number, value)| (*number, *value)).collect()
     }
 
-    /// The strike of the plan. `None` in a script.
+    /// The strike of the plan; `None` in a script.
     pub(super) fn strike(&self) -> Option<Strike> {
         match self.source {
             Source::Plan(strike, _) => Some(strike),

@@ -6,9 +6,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::pace::{DurationRange, Strike, Strikes};
-use crate::chaos::target::Target;
+use crate::chaos::target::{Target, target_methods};
 use crate::chaos::{Needs, Plan};
-use crate::machine::{self, Selector};
+use crate::machine;
 use crate::sim::{Sim, name_of};
 use crate::time::sleep;
 
@@ -19,9 +19,10 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(2), Durat
 
 /// Repeatedly stops a machine, sometimes wipes its disk, and starts it again.
 ///
-/// For each fault, the plan waits, chooses a running machine, and stops its services. A service that does not stop within the grace
-/// period is killed. One fault in three also wipes the disk, unless a client or the test's body uses it. After the
-/// downtime, the plan starts the services that it stopped.
+/// For each fault, the plan waits, chooses a running machine, and stops its services. A service that
+/// does not stop within the grace period is killed. One fault in three also wipes the disk, unless
+/// a client or the test's body uses it. After the downtime, the plan starts the services that it
+/// stopped.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
@@ -59,34 +60,14 @@ impl GracefulMonkey {
         }
     }
 
-    /// A plan with fixed ranges instead of a drawn tempo: a fault every 20 to 90 s, 0 to 5 s of grace, and 2 to 10 s of
-    /// downtime.
+    /// A plan with fixed ranges instead of a drawn tempo: a fault every 20 to 90 s, 0 to 5 s of
+    /// grace, and 2 to 10 s of downtime.
     pub fn published() -> Self {
         let (every, grace, downtime) = (Some(EVERY), Some(GRACE), Some(DOWNTIME));
         Self { every, grace, downtime, ..Self::new() }
     }
 
-    /// Sets the machines that the plan may hit.
-    #[must_use]
-    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = self.machines.machines(machines);
-        self
-    }
-
-    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
-    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
-    #[must_use]
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.role(role);
-        self
-    }
-
-    /// As [`role`](Self::role), but all machines may be hit while none has the role.
-    #[must_use]
-    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.prefer_role(role);
-        self
-    }
+    target_methods!();
 
     /// Sets the time between faults. By default, each run draws its own.
     #[must_use]

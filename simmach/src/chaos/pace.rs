@@ -12,9 +12,8 @@
 use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
-use crate::engine::acts::{Act, LAST, Processes};
-use crate::engine::draws::address::Address;
-use crate::engine::draws::address::strike;
+use crate::engine::acts::{Act, LAST};
+use crate::engine::draws::address::{Address, strike};
 use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::steps;
 use crate::engine::{self, MachineId, mix};
@@ -31,8 +30,8 @@ pub struct DurationRange {
 }
 
 impl DurationRange {
-    /// The range from `least` to `most`. If `least` is greater than `most`, the range is empty, and a plan with it is
-    /// reported as an error before the first run.
+    /// The range from `least` to `most`. If `least` is greater than `most`, the range is empty, and
+    /// a plan with this range is reported as an error before the first run.
     pub const fn new(least: Duration, most: Duration) -> Self {
         Self { least, most }
     }
@@ -98,18 +97,20 @@ enum Tempo {
 
 /// The shortest mean time that is drawn, both between strikes and for a time down.
 const SHORTEST: Duration = Duration::from_millis(20);
-/// Number of doublings from [`SHORTEST`] to the longest mean, 41 s. Each doubling is equally likely.
+/// Number of doublings from [`SHORTEST`] to the longest mean, 41 s. Each doubling is equally
+/// likely.
 const DOUBLINGS: u64 = 11;
-/// Maximum ratio of the mean time down to the mean time between strikes, so that the test makes progress at any tempo.
+/// Maximum ratio of the mean time down to the mean time between strikes, so that the test makes
+/// progress at any tempo.
 const MOST_DOWN: u32 = 4;
 /// Maximum grace period that is drawn.
 const LONGEST_GRACE: Duration = Duration::from_millis(5_120);
-/// With a drawn tempo, the time to the next strike is at least the run's elapsed time divided by this. Long tests still
-/// complete, and a long run has a thousand strikes instead of a million.
+/// With a drawn tempo, the time to the next strike is at least the run's elapsed time divided by
+/// this. Long tests still complete, and a long run has a thousand strikes instead of a million.
 ///
-/// Measured: without thinning, 74 of 300 runs of a correct cluster of two servers fail, since both servers are down most of
-/// the time; with 1,000, 7 runs fail, and with 200 none. A planted bug fails 560 of 1,000 runs without thinning, 399 runs
-/// with 50, and 511 runs with 200.
+/// Measured: without thinning, 74 of 300 runs of a correct cluster of two servers fail, since both
+/// servers are down most of the time; with 1,000, 7 runs fail, and with 200 none. A planted bug
+/// fails 560 of 1,000 runs without thinning, 399 runs with 50, and 511 runs with 200.
 const THINNING: u32 = 200;
 
 impl Tempo {
@@ -128,12 +129,15 @@ impl Tempo {
         Self::around(every, down, grace, THINNING)
     }
 
-    /// Draws this run's tempo for one of `parts` parts of a plan that strike at the same time. Together they strike as often as
-    /// the plan alone would. How long a strike lasts is drawn for each part: from a sixteenth of the time between two strikes of
-    /// the part to four times as long.
+    /// Draws this run's tempo for one of `parts` parts of a plan that strike at the same time.
     ///
-    /// In half of the runs, the middle of the scale is more likely than its ends. Measured with the stale read of the raft in `tests/src/raft`: a
-    /// fault that is much shorter than an election, or a test without a second strike, finds nothing.
+    /// Together, the parts strike as often as the plan alone would. How long a strike lasts is drawn
+    /// for each part: from a sixteenth of the time between two strikes of the part to four times as
+    /// long.
+    ///
+    /// In half of the runs, the middle of the scale is more likely than its ends. Measured with the
+    /// stale read of the raft in `tests/src/raft`: a run does not find it if a fault is much shorter
+    /// than an election, or if the run has no second strike.
     fn drawn_for_part(plan: u64, part: u64, parts: u32) -> Self {
         let below = |of, field, n| engine::setting_below(Address::plan_setting(of, field), n);
         let scaled = |of, field, least: Duration| {
@@ -164,14 +168,15 @@ pub(crate) struct Strike {
 }
 
 impl Strikes {
-    /// Returns the strikes of the running plan. The time between them is drawn unless `every` is given.
+    /// Creates the strikes of the running plan. The time between them is drawn unless `every` is
+    /// given.
     pub(crate) fn of_this_plan(every: Option<DurationRange>) -> Self {
         let plan = engine::scope().map_or(0, |scope| scope.task);
         let tempo = every.map_or_else(|| Tempo::drawn(plan), Tempo::Given);
         Self { plan, next: 0, tempo, has_begun: false, is_part: false }
     }
 
-    /// Creates the strikes of one of `parts` parts of the plan whose code runs. Parts are counted from 1.
+    /// Creates the strikes of one of `parts` parts of the running plan. Parts are counted from 1.
     pub(crate) fn of_part(part: u64, parts: usize) -> Self {
         let plan = engine::scope().map_or(0, |scope| scope.task);
         let own = mix(plan, part);
@@ -179,7 +184,8 @@ impl Strikes {
         Self { plan: own, next: 0, tempo, has_begun: false, is_part: true }
     }
 
-    /// Returns how long a machine or a path stays down: `given`, or else drawn if the tempo is drawn, or else `usual`.
+    /// Returns how long a machine or a path stays down: `given`, or else drawn if the tempo is drawn,
+    /// or else `usual`.
     pub(crate) fn down(&self, given: Option<DurationRange>, usual: DurationRange) -> DurationRange {
         given.unwrap_or(match self.tempo {
             Tempo::Given(_) => usual,
@@ -211,8 +217,8 @@ impl Strikes {
         Some(Strike { plan: self.plan, number })
     }
 
-    /// Waits for the next strike: as long as the tempo says, or until the time that the overlay sets. Returns `None` after
-    /// the last strike.
+    /// Waits for the next strike: for a time of the tempo, or until the time that the overlay sets.
+    /// Returns `None` after the last strike.
     pub(crate) async fn next(&mut self) -> Option<Strike> {
         let next = self.begin_next()?;
         let number = next.number;
@@ -246,7 +252,8 @@ impl Strikes {
         Some(next)
     }
 
-    /// Waits until a strike is due. The time of the first strike is recorded at once, since the run may end before.
+    /// Waits until a strike is due. The time of the first strike is recorded at once, since the run
+    /// may end before.
     async fn wait(&mut self, wait: Duration) {
         if !std::mem::replace(&mut self.has_begun, true) {
             sim::record_idle(Idle::NotDue(engine::now().saturating_add(nanos(wait))));
@@ -256,8 +263,8 @@ impl Strikes {
 }
 
 impl Strike {
-    /// Records that the strike takes place now, as `text` describes, with the draws that a replay needs to let it take place
-    /// at the same time.
+    /// Records that the strike takes place now, as `text` describes, with the draws that a replay
+    /// needs to let it take place at the same time.
     pub(crate) fn strikes(self, machine: Option<MachineId>, text: impl FnOnce() -> String) {
         engine::record_deviation(|| {
             let at = engine::now();
@@ -286,8 +293,7 @@ impl Strike {
     pub(crate) async fn stop(self, machine: MachineId, grace: Duration) {
         let services = machine::services_of(machine);
         sim::request_fault(true, &[machine], String::new);
-        let numbers = services.iter().map(|id| id.service as u32).collect();
-        let who = Processes { machine, services: numbers, clients: false };
+        let who = sim::acts::services_on(machine);
         let act = Act::Stop { who, grace: nanos(grace), end_place: LAST };
         engine::record_act(self.owner(), &act, || sim::acts::describe(&act));
         let processes = machine::mark_down(&services, self.owner());
@@ -297,8 +303,7 @@ impl Strike {
     /// Kills a machine's services.
     pub(crate) fn kill(self, machine: MachineId) {
         sim::request_fault(true, &[machine], String::new);
-        let services = machine::services_of(machine).iter().map(|id| id.service as u32).collect();
-        let act = Act::Kill { who: Processes { machine, services, clients: false } };
+        let act = Act::Kill { who: sim::acts::services_on(machine) };
         sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
     }
 
@@ -312,8 +317,7 @@ impl Strike {
     /// Restores what its plan took down, unless another plan or the test keeps it down.
     pub(crate) fn restore(self) {
         for machine in machine::taken_down_by(self.plan) {
-            let services = machine::services_of(machine);
-            let services = services.iter().map(|id| id.service as u32).collect();
+            let services = sim::acts::services_on(machine).services;
             let act = Act::Start { machine, services };
             sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
         }
@@ -330,7 +334,7 @@ impl Strike {
     }
 
     /// Returns the machine that the overlay sets as the strike's victim.
-    pub(crate) fn said_victim(self) -> Option<MachineId> {
+    pub(crate) fn pinned_victim(self) -> Option<MachineId> {
         let number = self.pinned(strike::VICTIM)?.checked_sub(1)?;
         u32::try_from(number).ok().map(MachineId)
     }
@@ -401,6 +405,40 @@ mod tests {
         assert!(
             tempos.iter().all(|[every, down, grace]| *down <= *every * 4 && *grace <= *every * 4)
         );
+    }
+
+    /// The octave of the mean time between strikes is uniform in half of the runs, and in the others
+    /// the mean of two uniform octaves, rounded down: of 121 pairs of the 11 octaves, 10 have one of
+    /// the two lowest means, 57 one of the three in the middle, and 6 one of the two highest.
+    #[test]
+    fn tempo_of_parts_prefers_the_middle_in_half_of_the_runs() {
+        const RUNS: u32 = 1_210;
+        let (sender, receiver) = std::sync::mpsc::channel();
+        for seed in 0..RUNS.into() {
+            let sender = sender.clone();
+            rig::pass(seed, async move || {
+                let parts = 1 + (seed % 12) as u32;
+                let tempo = Tempo::drawn_for_part(7, mix(7, 1), parts);
+                let Tempo::Drawn { every, .. } = tempo else { unreachable!() };
+                let mean = (every.least + every.most) / 2;
+                sender.send(mean / parts).expect("the test waits");
+            });
+        }
+        drop(sender);
+        let means: Vec<Duration> = receiver.iter().collect();
+        let within = |octaves: Range<u32>| {
+            let [least, end] = [octaves.start, octaves.end].map(|octave| SHORTEST * (1 << octave));
+            means.iter().filter(|mean| (least..end).contains(*mean)).count() as f64
+        };
+        for (octaves, of_pairs) in [(0..2, 10), (4..7, 57), (9..11, 6)] {
+            let uniform = f64::from(octaves.end - octaves.start) / 11.0;
+            let share = (uniform + f64::from(of_pairs) / 121.0) / 2.0;
+            let expected = share * f64::from(RUNS);
+            let deviation = (expected * (1.0 - share)).sqrt();
+            let count = within(octaves.clone());
+            assert!((count - expected).abs() < 3.0 * deviation, "{octaves:?}: {count}, {expected}");
+        }
+        assert_eq!(within(0..11), f64::from(RUNS));
     }
 
     /// It is a setting: neither what is left out nor what is drawn again makes another of it.

@@ -18,8 +18,9 @@ const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Durati
 
 /// Repeatedly partitions the machines into two sides and heals the partition.
 ///
-/// For each fault, the plan waits, assigns every machine to one of two sides at random, and separates the sides for a
-/// while. If one side is empty, nothing happens. Healing does not remove partitions that the test itself has made.
+/// For each fault, the plan waits, assigns every machine to one of two sides at random, and
+/// separates the sides for a while. If one side is empty, nothing happens. Healing does not remove
+/// partitions that the test itself has made.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
@@ -47,7 +48,7 @@ impl Partitions {
         Self { machines: Target::default(), every: None, lasting: None }
     }
 
-    /// Sets the machines that it separates. All others can reach both sides.
+    /// Sets the machines that the plan separates. All others can reach both sides.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = self.machines.machines(machines);

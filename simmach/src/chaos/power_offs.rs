@@ -6,9 +6,9 @@ use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
 use crate::chaos::pace::{DurationRange, Strikes};
-use crate::chaos::target::Target;
+use crate::chaos::target::{Target, target_methods};
 use crate::chaos::{Needs, Plan};
-use crate::machine::{self, Selector};
+use crate::machine;
 use crate::sim::Sim;
 use crate::time::sleep;
 
@@ -17,8 +17,9 @@ const DOWNTIME: DurationRange = DurationRange::new(Duration::from_secs(1), Durat
 
 /// Repeatedly powers off a machine and restores its power.
 ///
-/// For each fault, the plan waits, chooses a running machine, and powers it off: commits that are not durable are lost.
-/// After the downtime, the plan restores the power and starts the services that ran on the machine. The machine of the test's body is never hit.
+/// For each fault, the plan waits, chooses a running machine, and powers it off: commits that are
+/// not durable are lost. After the downtime, the plan restores the power and starts the services
+/// that ran on the machine. The machine of the test's body is never hit.
 ///
 /// By default, each run draws its own tempo from logarithmic scales:
 ///
@@ -46,27 +47,7 @@ impl PowerOffs {
         Self { machines: Target::default(), every: None, downtime: None }
     }
 
-    /// Sets the machines that the plan may hit.
-    #[must_use]
-    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = self.machines.machines(machines);
-        self
-    }
-
-    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
-    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
-    #[must_use]
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.role(role);
-        self
-    }
-
-    /// As [`role`](Self::role), but all machines may be hit while none has the role.
-    #[must_use]
-    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.prefer_role(role);
-        self
-    }
+    target_methods!();
 
     /// Sets the time between faults. By default, each run draws its own.
     #[must_use]

@@ -1,4 +1,4 @@
-//! A strike of one fault or of several, from its beginning to its end.
+//! A strike of one or several faults, from its beginning to its end.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,12 +13,12 @@ use crate::time::sleep;
 /// The faults of a strike that has begun.
 pub(super) struct Begun {
     faults: Vec<(Rc<dyn Fault>, Rc<Hit>)>,
-    /// The machines that count as hit.
+    /// The machines that budgets count as hit.
     down: Vec<MachineId>,
 }
 
 impl Begun {
-    /// Begins faults, each with its strike.
+    /// Begins faults, each with the draws of its strike.
     pub(super) fn begin(
         faults: impl Iterator<Item = (Rc<dyn Fault>, Rc<Hit>)>,
     ) -> Result<Self, String> {
@@ -37,7 +37,7 @@ impl Begun {
         Ok(Self { faults, down })
     }
 
-    /// Lets the strike last, and undoes it: what began last comes first.
+    /// Waits for the duration of the strike, and undoes its faults in reverse order.
     pub(super) async fn finish(self, lasting: Duration) -> Result<(), String> {
         for (fault, hit) in &self.faults {
             fault.wait(hit).await;
@@ -58,7 +58,8 @@ impl Begun {
     }
 }
 
-/// The number of the act of a user's fault: that of its strike, and which of its faults it is.
+/// Returns the number of the act of a user's fault: a mix of its strike and its number in the
+/// strike.
 fn number(nth: u64, hit: &Hit) -> u64 {
     mix(hit.strike().map_or(0, |strike| strike.word()), nth)
 }
@@ -80,7 +81,7 @@ fn undo(fault: &Rc<dyn Fault>, hit: &Rc<Hit>) -> Undo {
     })
 }
 
-/// Registers a user's fault, so that scripts can bring it about.
+/// Registers a user's fault, so that scripts can begin it.
 pub(crate) fn register(sim: Sim, fault: &Rc<dyn Fault>) {
     if fault.is_made_of_calls() {
         return;

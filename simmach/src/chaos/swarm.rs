@@ -18,17 +18,16 @@ use crate::chaos::swarm::fault::Kind;
 use crate::chaos::swarm::mask::Mask;
 use crate::chaos::swarm::moments::Moments;
 use crate::chaos::swarm::run::Run;
-use crate::chaos::target::Target;
+use crate::chaos::target::{Target, target_methods};
 use crate::chaos::{Needs, Plan, note_needs};
 use crate::engine;
-use crate::machine::Selector;
 use crate::sim::{self, Idle, Sim};
 
 /// A plan that mixes faults of many kinds. Try this plan first.
 ///
-/// Each run draws which kinds of faults it has, from none to all, and how often they occur. It
-/// also draws how long the faults of each kind last: a few milliseconds in some runs, most of a
-/// minute in others. So the default settings fit both short and long tests. They find bugs that
+/// Each run draws which kinds of faults it has, from none to all, and how often they occur: every
+/// 20 ms to 41 s on average. It also draws how long the faults of each kind last: a few milliseconds
+/// in some runs, many minutes in others. So the default settings fit both short and long tests. They find bugs that
 /// need many quick faults and bugs that need a single long one.
 ///
 /// These are the kinds of faults:
@@ -44,12 +43,14 @@ use crate::sim::{self, Idle, Sim};
 /// down, paused or hit by network faults at a time. If only one or two machines run a service, at
 /// most one of them is hit at a time. The machine of the test's body is hit only if it is named.
 ///
-/// One run in three strikes not at times, but at events of the program: the machine is hit that has just sent a packet, committed
-/// a transaction or passed a fault point. One strike in four has a second fault on the same machine.
+/// In one run of three, faults occur at events of the program instead of times: a fault hits a
+/// machine that is just sending a packet, committing a transaction or passing a fault point. One
+/// strike in four has a second fault on the same machine.
 ///
-/// If the program or the test says who has a role, such as the leader ([`role::enter`](crate::role::enter), [`Sim::role`]), half
-/// of the runs aim at a machine that has it: all strikes of some runs, and every other strike of others. A plan with
-/// [`role`](Self::role) or [`prefer_role`](Self::prefer_role) always aims at that role.
+/// Half of the runs aim at machines that have a role, such as the leader, if the program or the
+/// test declares roles ([`role::enter`](crate::role::enter), [`Sim::role`]). Some of these runs aim
+/// all strikes, the others every other strike on average. A plan with [`role`](Self::role) or
+/// [`prefer_role`](Self::prefer_role) always aims at that role.
 ///
 /// Faults that a correct program need not survive are off. A test enables them with
 /// [`survives`](Self::survives).
@@ -68,15 +69,20 @@ pub struct Swarm {
     budget: Option<Budget>,
 }
 
-/// What a program need not survive to be correct, and what a test can say that its program survives.
+/// A kind of fault that a correct program need not survive.
+///
+/// [`Swarm`] has these faults only if the test claims that its program survives them, with
+/// [`Swarm::survives`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum Hardship {
-    /// All machines with services lose power at the same time. Writes that are durable are still there afterwards.
+    /// All machines with services lose power at the same time. They lose writes that are not
+    /// durable.
     Blackout,
-    /// A machine's disk is wiped while it is down. Until the end of the run the machine counts as one that is down.
+    /// A machine's disk is wiped while it is down. The budget counts the machine as down until the
+    /// end of the run.
     Wipe,
-    /// Wall clocks are set forward or back, by up to an hour.
+    /// Wall clocks are set forward or back, by 1 ms to 1 h.
     ClockSteps,
 }
 
@@ -86,45 +92,26 @@ impl Swarm {
         Self::default()
     }
 
-    /// Sets the machines that it hits.
-    #[must_use]
-    pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
-        self.machines = self.machines.machines(machines);
-        self
-    }
+    target_methods!();
 
-    /// Sets the role at which the plan aims: only machines that have it at the time of a strike are hit. The program says who
-    /// has it with [`role::enter`](crate::role::enter), the test with [`Sim::role`].
-    #[must_use]
-    pub fn role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.role(role);
-        self
-    }
-
-    /// As [`role`](Self::role), but all machines may be hit while none has the role.
-    #[must_use]
-    pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
-        self.machines = self.machines.prefer_role(role);
-        self
-    }
-
-    /// Adds a hardship that the program survives, which this plan may then bring about.
+    /// Claims that the program survives a hardship. The plan may then cause it.
     #[must_use]
     pub fn survives(mut self, hardship: Hardship) -> Self {
         self.survives.insert(hardship);
         self
     }
 
-    /// Sets how many machines that run the same service may be down, paused or troubled by the network at a time. The default
-    /// leaves a majority of them.
+    /// Sets how many machines that run the same service may be down, paused or hit by network faults
+    /// at a time. It must be at least 1. By default, a majority of them is spared.
     #[must_use]
     pub fn at_once(mut self, machines: usize) -> Self {
         self.at_once = Some(machines);
         self
     }
 
-    /// Sets how many machines may be down or hit at a time, for groups of machines. It replaces the default, and
-    /// [`at_once`](Self::at_once).
+    /// Sets how many machines of each group may be down or hit at a time.
+    ///
+    /// This replaces the default and [`at_once`](Self::at_once).
     ///
     /// ```
     /// use simmach::prelude::*;

@@ -1,15 +1,16 @@
-//! Targets: whom a plan hits.
+//! [`Target`]: which machines a plan hits.
 
 use std::fmt;
 
 use crate::chaos::pace::Strike;
-use crate::engine::MachineId;
+use crate::engine::{self, MachineId};
 use crate::machine::{self, Selector};
 use crate::sim::{self, Idle, Want, name_of};
 
-/// Whom a plan hits: which machines, and how many of them at once.
+/// Which machines a plan hits, and how many of them at once.
 ///
-/// By default one machine of all that have services, except the machine of the test's body.
+/// By default, a strike hits one machine of all that have services, except the machine of the
+/// test's body.
 ///
 /// ```
 /// use simmach::Target;
@@ -31,7 +32,7 @@ pub struct Target {
 enum Aim {
     /// Only machines that have the role are hit.
     Required(String),
-    /// Other machines are hit while none has the role.
+    /// Other machines are hit only if no machine that has the role can be hit.
     Preferred(String),
 }
 
@@ -40,20 +41,21 @@ enum Aim {
 enum Size {
     #[default]
     One,
-    /// From one to the largest number that leaves a majority: drawn for each strike.
+    /// Each strike draws a number from one to the largest that leaves a majority.
     Minority,
-    /// The smallest number that is a majority.
+    /// The smallest majority.
     Majority,
     All,
 }
 
 impl Target {
-    /// One of all machines that have services, except the machine of the test's body.
+    /// One machine of all that have services, except the machine of the test's body.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the machines that may be hit. The machine of the test's body is hit only if it is named.
+    /// Sets the machines that may be hit. The machine of the test's body is hit only if it is
+    /// named.
     #[must_use]
     pub fn machines(mut self, machines: impl Into<Selector>) -> Self {
         self.machines = Some(machines.into());
@@ -67,29 +69,33 @@ impl Target {
         self
     }
 
-    /// Hits only machines that have the role at the time of the strike. The program says who has it with
-    /// [`role::enter`](crate::role::enter), the test with [`Sim::role`](crate::Sim::role).
+    /// Hits only machines that have the role at the time of the strike.
+    ///
+    /// The code under test declares roles with [`role::enter`](crate::role::enter), a test with
+    /// [`Sim::role`](crate::Sim::role).
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.aim = Some(Aim::Required(role.into()));
         self
     }
 
-    /// Hits machines that have the role, if there are any. Otherwise all may be hit.
+    /// Hits machines that have the role, or other machines if it can hit none that has it.
     #[must_use]
     pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
         self.aim = Some(Aim::Preferred(role.into()));
         self
     }
 
-    /// Hits one machine or several, but fewer than half.
+    /// Hits a random number of machines, at least one and fewer than half.
+    ///
+    /// Of one or two machines, one is hit.
     #[must_use]
     pub fn minority(mut self) -> Self {
         self.size = Size::Minority;
         self
     }
 
-    /// Hits the smallest number of machines that is more than half.
+    /// Hits the smallest majority of the machines: of five, three.
     #[must_use]
     pub fn majority(mut self) -> Self {
         self.size = Size::Majority;
@@ -107,7 +113,7 @@ impl Target {
         self.machines.as_ref()
     }
 
-    /// What is wrong with it, given the names of all machines.
+    /// Returns the mistakes in the settings, given the names of all machines.
     pub(super) fn mistakes(&self, machines: &[&str]) -> Vec<String> {
         let unknown = self.machines.iter().flat_map(|named| named.mistakes("`machines`", machines));
         let unnamed = self.role_name().filter(|role| role.is_empty());
@@ -119,7 +125,7 @@ impl Target {
         unknown.chain(unnamed).chain(no_zone).collect()
     }
 
-    /// Notes what it needs of the program, for the summary.
+    /// Records what the plan needs of the program, for the summary.
     pub(super) fn note_wants(&self) {
         if let Some(role) = self.role_name() {
             sim::record_want(Want::Role(role.to_owned()));
@@ -130,7 +136,8 @@ impl Target {
         self.aim.as_ref().map(|(Aim::Required(role) | Aim::Preferred(role))| role.as_str())
     }
 
-    /// All machines that it may hit, in the order of the topology, whatever roles they have at present.
+    /// Returns all machines that may be hit, in the order of the topology. Their present roles do not
+    /// matter.
     pub(super) fn candidates(&self) -> Vec<MachineId> {
         let mut machines = match &self.machines {
             Some(selector) => machine::machines(selector),
@@ -143,11 +150,11 @@ impl Target {
         machines
     }
 
-    /// Those of the machines that have the role at which it aims. All of them if it does not aim, or only prefers a role that
-    /// none of them has.
+    /// Returns those of the machines that have the role at which the plan aims. Returns all of them
+    /// if it does not aim, or if it only prefers a role that none of them has.
     pub(super) fn aimed(&self, mut machines: Vec<MachineId>) -> Vec<MachineId> {
         let Some(role) = self.role_name() else { return machines };
-        let holders = machine::holders(role);
+        let holders = engine::role_holders(role);
         let is_any = machines.iter().any(|machine| holders.contains(machine));
         if is_any || self.is_strict() {
             let had_any = !machines.is_empty();
@@ -159,17 +166,17 @@ impl Target {
         machines
     }
 
-    /// Whether it hits only machines that have a role.
+    /// Whether only machines that have a role are hit.
     pub(super) fn is_strict(&self) -> bool {
         matches!(self.aim, Some(Aim::Required(_)))
     }
 
-    /// Whether it aims at a role.
+    /// Whether the plan aims at a role.
     pub(super) fn has_aim(&self) -> bool {
         self.aim.is_some()
     }
 
-    /// The machines that run and satisfy `may`, and those of them at which it aims.
+    /// Returns the machines that run and satisfy `may`, and those of them at which the plan aims.
     fn running(&self, may: impl Fn(MachineId) -> bool) -> (Vec<MachineId>, Vec<MachineId>) {
         let mut up = self.candidates();
         up.retain(|machine| machine::has_running_service(*machine) && may(*machine));
@@ -180,7 +187,8 @@ impl Target {
         (up, aimed)
     }
 
-    /// Draws one of the machines that run and satisfy `may`, from the strike's field `field`. Returns `None` if there is none.
+    /// Draws one of the machines that run and satisfy `may`, from the strike's field `field`. Returns
+    /// `None` if there is none.
     pub(super) fn draw_one(
         &self,
         strike: Strike,
@@ -190,15 +198,18 @@ impl Target {
         let (up, aimed) = self.running(may);
         let chosen = strike.below(field, aimed.len() as u64);
         let drawn = usize::try_from(chosen).ok().and_then(|chosen| aimed.get(chosen)).copied();
-        match strike.said_victim() {
-            Some(said) => up.contains(&said).then_some(said),
+        match strike.pinned_victim() {
+            Some(pinned) => up.contains(&pinned).then_some(pinned),
             None => drawn,
         }
     }
 
-    /// Draws the machines of a strike: those that run and satisfy `may`, as many as its size says, the aimed ones first. A
-    /// majority or a minority is one of all machines that it may hit. `at`: the machine that is hit in any case, or none is.
-    /// `has_room`: whether these can be hit at the same time.
+    /// Draws the machines of a strike, among those that run and satisfy `may`. Machines at which the
+    /// plan aims come first.
+    ///
+    /// A majority or a minority is one of all machines that the plan may hit. If `at` is given, this
+    /// machine is hit first; if it cannot be hit, no machine is. `has_room` returns whether the given
+    /// machines can be hit at the same time.
     pub(super) fn draw(
         &self,
         strike: Strike,
@@ -243,7 +254,7 @@ impl Target {
         victims
     }
 
-    /// The number of machines that a strike hits, of so many that there are.
+    /// Returns how many of `all` machines a strike hits.
     fn count(&self, strike: Strike, all: usize) -> usize {
         match self.size {
             Size::One => 1,
@@ -257,9 +268,9 @@ impl Target {
     }
 }
 
-/// The field of a strike that says how many machines it hits.
+/// The field of a strike that contains the number of machines that it hits.
 const SIZE: u64 = 4;
-/// The fields of a strike that say which machines it hits.
+/// The first of the fields of a strike that select the machines that it hits.
 const VICTIMS: u64 = 16;
 
 impl<S: Into<Selector>> From<S> for Target {
@@ -268,7 +279,8 @@ impl<S: Into<Selector>> From<S> for Target {
     }
 }
 
-/// It is part of a plan's settings, and so of tokens: without more it is written as its machines.
+/// The text is part of a plan's settings and so of tokens. A target that sets only its machines is
+/// written as these machines.
 impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { machines, zone, aim, size } = self;
@@ -280,6 +292,41 @@ impl fmt::Debug for Target {
         }
     }
 }
+
+/// Defines methods of a plan that set its field `machines`, a [`Target`].
+macro_rules! target_methods {
+    () => {
+        /// Sets the machines that the plan may hit.
+        #[must_use]
+        pub fn machines(mut self, machines: impl Into<$crate::machine::Selector>) -> Self {
+            self.machines = self.machines.machines(machines);
+            self
+        }
+
+        /// Sets the role at which the plan aims.
+        ///
+        /// A strike hits only machines that have the role at that time. The code under test
+        /// declares roles with [`role::enter`](crate::role::enter), a test with
+        /// [`Sim::role`](crate::Sim::role).
+        #[must_use]
+        pub fn role(mut self, role: impl Into<String>) -> Self {
+            self.machines = self.machines.role(role);
+            self
+        }
+
+        /// Sets the role at which the plan aims if it can.
+        ///
+        /// Like [`role`](Self::role), but a strike hits another machine if it can hit none that has
+        /// the role.
+        #[must_use]
+        pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
+            self.machines = self.machines.prefer_role(role);
+            self
+        }
+    };
+}
+
+pub(super) use target_methods;
 
 /// A selector of exactly these machines.
 pub(super) fn selector(machines: impl IntoIterator<Item = MachineId>) -> Selector {

@@ -1,6 +1,5 @@
-//! A plan that upgrades the services of a cluster one machine after the other.
+//! [`RollingUpgrade`]: a plan that upgrades a cluster one machine after the other.
 
-use std::cell::Cell;
 use std::fmt;
 use std::panic::Location;
 use std::rc::Rc;
@@ -21,10 +20,12 @@ use crate::sim::{ControlError, Sim};
 use crate::task::spawn_as;
 use crate::time::sleep;
 
-/// Upgrades the machines to another version of their service, one after the other in a drawn order, while the others serve.
+/// Upgrades machines to another version of their service, one after the other in random order, while
+/// the others serve.
 ///
-/// Each machine is stopped with a grace period, and the other version starts on its disk. Other plans can run at the same time: a
-/// machine that is down when its turn comes starts in the other version when it starts again.
+/// For each machine, the plan stops the services with a grace period and starts the other version on
+/// the same disk. Other plans can run at the same time: a machine that is down when its turn comes
+/// runs the other version as soon as it is started again.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -32,7 +33,7 @@ use crate::time::sleep;
 /// # mod v1 { pub async fn serve() {} }
 /// # mod v2 { pub async fn serve() {} }
 ///
-/// // The versions of the topology are back in the end.
+/// // In the end, all machines run version 1 again.
 /// let plan = RollingUpgrade::to(v2::serve).machines("kv*").every(1.secs()..3.secs());
 /// let plan = plan.and_back_to(v1::serve);
 /// ```
@@ -40,17 +41,24 @@ pub struct RollingUpgrade {
     machines: Target,
     every: Option<DurationRange>,
     grace: DurationRange,
-    versions: Vec<Rc<Upgrade>>,
+    versions: Vec<Version>,
 }
 
-/// The upgrade of one machine, as a fault.
+/// A version of a service, and the line of the test that named it.
+#[derive(Clone)]
+struct Version {
+    service: Service,
+    at: &'static Location<'static>,
+}
+
+/// The upgrade of one machine to a version, as a fault.
 struct Upgrade {
     name: String,
-    version: Service,
-    at: &'static Location<'static>,
-    grace: Cell<DurationRange>,
+    version: Version,
+    grace: DurationRange,
 }
 
+/// The default range of the grace period.
 const GRACE: DurationRange = DurationRange::new(Duration::ZERO, Duration::from_secs(2));
 
 impl RollingUpgrade {
@@ -61,28 +69,38 @@ impl RollingUpgrade {
         F: AsyncFn() -> R + 'static,
         R: Termination,
     {
-        let (machines, every, grace) = (Target::new(), None, GRACE);
-        let plan = Self { machines, every, grace, versions: Vec::new() };
-        plan.version(Service::new(version), Location::caller())
+        let versions = vec![Version { service: Service::new(version), at: Location::caller() }];
+        Self { machines: Target::new(), every: None, grace: GRACE, versions }
     }
 
-    /// When all are upgraded, goes back to this version, or on to it, one machine after the other.
+    /// Adds a version: when all machines are upgraded, they change to this version, again one after
+    /// the other.
+    ///
+    /// It can be the version before the upgrade or a later one.
     #[must_use]
     #[track_caller]
-    pub fn and_back_to<F, R>(self, version: F) -> Self
+    pub fn and_back_to<F, R>(mut self, version: F) -> Self
     where
         F: AsyncFn() -> R + 'static,
         R: Termination,
     {
-        self.version(Service::new(version), Location::caller())
+        self.versions.push(Version { service: Service::new(version), at: Location::caller() });
+        self
     }
 
-    fn version(mut self, version: Service, at: &'static Location<'static>) -> Self {
-        let nth = self.versions.len();
-        let name = if nth == 0 { "upgrade".to_owned() } else { format!("version {}", nth + 2) };
-        let grace = Cell::new(self.grace);
-        self.versions.push(Rc::new(Upgrade { name, version, at, grace }));
-        self
+    /// The upgrades to all versions, in order. Their names contain the machines, since a test can
+    /// have several plans.
+    fn upgrades(&self) -> Vec<Rc<Upgrade>> {
+        let of = match self.machines.named() {
+            Some(machines) => format!(" of {machines}"),
+            None => String::new(),
+        };
+        let upgrade = |(nth, version): (usize, &Version)| {
+            let name = if nth == 0 { "upgrade".to_owned() } else { format!("version {}", nth + 2) };
+            let (name, version) = (name + &of, version.clone());
+            Rc::new(Upgrade { name, version, grace: self.grace })
+        };
+        self.versions.iter().enumerate().map(upgrade).collect()
     }
 
     /// Sets the machines that are upgraded.
@@ -92,14 +110,15 @@ impl RollingUpgrade {
         self
     }
 
-    /// Sets the time between two machines. By default, each run draws its own.
+    /// Sets the time between the upgrades of two machines. By default, each run draws its own.
     #[must_use]
     pub fn every(mut self, every: impl Into<DurationRange>) -> Self {
         self.every = Some(every.into());
         self
     }
 
-    /// Sets how long a service may take to stop before it is killed. By default up to 2 s.
+    /// Sets how long a service may take to stop before it is killed. By default, each upgrade draws
+    /// a time from 0 to 2 s.
     #[must_use]
     pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
         self.grace = grace.into();
@@ -112,14 +131,14 @@ impl Plan for RollingUpgrade {
         async move {
             note_needs(&self.machines, Needs::Victim { body: true });
             let mut strikes = Strikes::of_this_plan(self.every);
-            for upgrade in &self.versions {
+            for upgrade in self.upgrades() {
                 let mut left = self.machines.candidates();
                 while !left.is_empty() {
                     let Some(strike) = strikes.next().await else { return Ok(()) };
                     let chosen = strike.below(1, left.len() as u64) as usize;
                     let victim = left.remove(chosen);
                     let hit = Hit::of_plan(sim, strike, 0, vec![victim], Vec::new());
-                    let fault: Rc<dyn Fault> = Rc::<Upgrade>::clone(upgrade);
+                    let fault: Rc<dyn Fault> = Rc::<Upgrade>::clone(&upgrade);
                     let begun = Begun::begin(std::iter::once((fault, Rc::new(hit))))?;
                     begun.finish(Duration::ZERO).await?;
                 }
@@ -144,11 +163,7 @@ impl Plan for RollingUpgrade {
     }
 
     fn faults(&self) -> Vec<Rc<dyn Fault>> {
-        let with_grace = |upgrade: &Rc<Upgrade>| {
-            upgrade.grace.set(self.grace);
-            Rc::clone(upgrade) as Rc<dyn Fault>
-        };
-        self.versions.iter().map(with_grace).collect()
+        self.upgrades().into_iter().map(|upgrade| upgrade as Rc<dyn Fault>).collect()
     }
 }
 
@@ -158,18 +173,19 @@ impl Fault for Upgrade {
     }
 
     fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
-        let grace = hit.duration(0, self.grace.get());
+        let grace = hit.duration(0, self.grace);
+        let Version { service, at } = &self.version;
         for victim in hit.victim_ids() {
             let services = machine::services_of(*victim);
-            services.iter().for_each(|id| machine::set_version(*id, &self.version, self.at));
+            services.into_iter().for_each(|id| machine::set_version(id, service, at));
             let task = mix(mix_text(&self.name), u64::from(victim.0));
             let scope = Scope { task, process: ProcessId::HARNESS, ..Scope::HARNESS };
-            drop(spawn_as(Role::Plan, scope, self.at, restart(*victim, grace)));
+            drop(spawn_as(Role::Plan, scope, at, restart(*victim, grace)));
         }
         Ok(())
     }
 
-    /// An upgrade is not undone: it ends when its machines serve again, or are down for another reason.
+    /// Does nothing: an upgrade is not undone.
     fn end(&self, _: &Hit) -> Result<(), ControlError> {
         Ok(())
     }
@@ -202,7 +218,7 @@ async fn restart(machine: MachineId, grace: Duration) {
     if !machine::have_ended(&processes, grace).await {
         machine::kill_stopping(&processes, &unaware);
     }
-    // A machine that another plan has powered off meanwhile starts with its power.
+    // If another plan has powered the machine off, the services start when its power is restored.
     if machine::has_power(machine) {
         machine::bring_up(machine, &running, None);
     }
@@ -216,6 +232,6 @@ impl fmt::Debug for RollingUpgrade {
 
 impl fmt::Debug for Upgrade {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.name)
+        write!(f, "{} {} {:?}", self.name, self.version.at, self.grace)
     }
 }

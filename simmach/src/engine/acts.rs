@@ -119,7 +119,7 @@ pub(crate) enum DiskFault {
 pub(crate) enum PointFault {
     #[default]
     Nothing,
-    /// It goes on after so many nanoseconds, if it awaits the point.
+    /// It continues after this many nanoseconds, if it awaits the point.
     Delay(u64),
     /// It takes its path for errors.
     Error,

@@ -10,7 +10,7 @@ pub(crate) mod note;
 use crate::engine::acts::PointFault;
 use crate::engine::context::{is_here, try_with};
 use crate::engine::failure::verdict::Verdict;
-use crate::engine::ids::{ProcessId, RunId, Scope};
+use crate::engine::ids::{MachineId, ProcessId, RunId, Scope};
 use crate::engine::roles::Holder;
 use crate::engine::state::Engine;
 use crate::engine::tasks::wait::Wait;
@@ -86,27 +86,35 @@ pub(crate) fn break_run(message: String) {
     try_with(|engine| engine.end(Verdict::Broken(message)));
 }
 
-/// The running process has a role from now on. Has no effect in the harness, which is not a machine.
+/// Gives a role to the running process. Has no effect in the harness, which is not a machine.
 #[inline]
 pub(crate) fn enter_role(role: &str) {
-    with_program(|engine, Scope { machine, process, .. }| {
-        engine.roles.enter(role, Holder { machine, process: Some(process) });
-    });
+    with_program(|engine, scope| engine.roles.enter(role, Holder::of_process(scope)));
 }
 
-/// The machine of the running process no longer has a role.
+/// Takes a role from the running process.
 #[inline]
 pub(crate) fn leave_role(role: &str) {
-    with_program(|engine, scope| engine.roles.leave(role, scope.machine));
+    with_program(|engine, scope| engine.roles.leave(role, Holder::of_process(scope)));
 }
 
-/// The running process passes a point. Costs one load outside a run.
+/// Returns the machines that have a role. The one that entered it last comes last.
+pub(crate) fn role_holders(role: &str) -> Vec<MachineId> {
+    try_with(|engine| engine.roles.holders(role)).unwrap_or_default()
+}
+
+/// Returns the roles that any machine has or had in this run, in the order of their names.
+pub(crate) fn known_roles() -> Vec<String> {
+    try_with(|engine| engine.roles.names()).unwrap_or_default()
+}
+
+/// Handles a pass of a fault point by the running process. Costs one load outside a run.
 #[inline]
 pub(crate) fn pass_point(name: &str) -> PointFault {
     with_program(|engine, _| engine.pass_point(name)).unwrap_or_default()
 }
 
-/// Calls `f` if a process of a machine is running. Costs one load outside a run.
+/// Calls `f` if the code of a process is running. Costs one load outside a run.
 #[inline]
 fn with_program<R>(f: impl FnOnce(&Engine, Scope) -> R) -> Option<R> {
     if !is_here() {

@@ -20,21 +20,18 @@ pub(crate) enum AwaitedEvent {
 
 /// The waits of a run.
 #[derive(Debug, Default)]
-pub(crate) struct EventWaits {
-    waits: RefCell<Vec<EventWait>>,
-    is_any: Cell<bool>,
-}
+pub(crate) struct EventWaits(RefCell<Vec<EventWait>>);
 
-/// A wait for the n-th of such events.
+/// A wait for a number of events.
 #[derive(Debug)]
-pub(crate) struct EventWait {
-    pub(crate) event: AwaitedEvent,
-    /// Number of events until its end.
-    pub(crate) left: u32,
-    pub(crate) state: Rc<WaitState>,
+struct EventWait {
+    event: AwaitedEvent,
+    /// Number of events until the wait ends.
+    left: u32,
+    state: Rc<WaitState>,
 }
 
-/// What a wait and its future share.
+/// The state that a wait and its future share.
 #[derive(Debug, Default)]
 pub(crate) struct WaitState {
     pub(crate) is_over: Cell<bool>,
@@ -44,9 +41,9 @@ pub(crate) struct WaitState {
 }
 
 impl AwaitedEvent {
-    /// Whether it is this event of a machine; `None` stands for the beginning of a step.
-    fn is(&self, happens: Option<AnchorEvent>) -> bool {
-        match (self, happens) {
+    /// Whether `event` is of this kind. `None` stands for the beginning of a step.
+    fn matches(&self, event: Option<AnchorEvent>) -> bool {
+        match (self, event) {
             (Self::Commit(machines), Some(AnchorEvent::Commit { machine })) => {
                 machines.contains(&machine)
             }
@@ -60,25 +57,24 @@ impl AwaitedEvent {
 }
 
 impl EventWaits {
-    /// Whether anything waits for an event.
+    /// Whether no plan waits for an event.
     #[inline]
-    pub(crate) fn is_any(&self) -> bool {
-        self.is_any.get()
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.borrow().is_empty()
     }
 
-    /// An event of a machine happens, or a step begins.
-    pub(crate) fn note(&self, happens: Option<AnchorEvent>) {
+    /// Counts an event of a machine, or the beginning of a step, and ends the waits for it.
+    pub(crate) fn note(&self, event: Option<AnchorEvent>) {
         let is_over = |wait: &mut EventWait| {
-            if wait.event.is(happens) {
+            if wait.event.matches(event) {
                 wait.left = wait.left.saturating_sub(1);
             }
             wait.left == 0
         };
-        let over: Vec<EventWait> = self.waits.borrow_mut().extract_if(.., is_over).collect();
-        self.update();
+        let over: Vec<EventWait> = self.0.borrow_mut().extract_if(.., is_over).collect();
         for wait in over {
             wait.state.is_over.set(true);
-            wait.state.machine.set(match happens {
+            wait.state.machine.set(match event {
                 Some(AnchorEvent::Commit { machine } | AnchorEvent::Point { machine, .. }) => {
                     Some(machine)
                 }
@@ -90,17 +86,16 @@ impl EventWaits {
         }
     }
 
-    pub(crate) fn add(&self, wait: EventWait) {
-        self.waits.borrow_mut().push(wait);
-        self.update();
+    /// Begins a wait for the `nth` event from now on, counted from 1.
+    pub(crate) fn begin(&self, event: AwaitedEvent, nth: u32) -> Rc<WaitState> {
+        let state = Rc::new(WaitState::default());
+        let wait = EventWait { event, left: nth.max(1), state: Rc::clone(&state) };
+        self.0.borrow_mut().push(wait);
+        state
     }
 
+    /// Removes a wait unless it has ended.
     pub(crate) fn remove(&self, state: &Rc<WaitState>) {
-        self.waits.borrow_mut().retain(|wait| !Rc::ptr_eq(&wait.state, state));
-        self.update();
-    }
-
-    fn update(&self) {
-        self.is_any.set(!self.waits.borrow().is_empty());
+        self.0.borrow_mut().retain(|wait| !Rc::ptr_eq(&wait.state, state));
     }
 }

@@ -178,9 +178,10 @@ impl Engine {
         true
     }
 
-    /// Drops every task of a process. Their destructors run with a dead scope and cannot affect the run.
+    /// Ends the roles of a process and drops its tasks. Their destructors run with a dead scope and cannot affect the run.
     pub(crate) fn end_process(&self, process: ProcessId) {
         self.pauses.forget(process);
+        self.roles.end_process(process);
         self.end_tasks(|scope| scope.process == process);
     }
 

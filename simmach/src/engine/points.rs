@@ -1,4 +1,5 @@
-//! Fault points: named places in the code under test. An act can be bound to a pass of one, and a pass can be delayed or fail.
+//! Fault points: named places in the code under test. An act can be bound to a pass of a point, and
+//! a pass can be delayed or fail.
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -10,11 +11,11 @@ use crate::engine::ids::{MachineId, Scope};
 /// The points of a run.
 #[derive(Default)]
 pub(crate) struct Points {
-    /// The names of the points that were passed, by their hashes.
+    /// The names of the points that were passed, by their numbers.
     names: RefCell<BTreeMap<u64, String>>,
-    /// The pass that is going on.
+    /// The pass in progress.
     current: Cell<Option<Pass>>,
-    /// What happens to it.
+    /// What happens to the pass in progress.
     fault: Cell<PointFault>,
     /// Faults of the next pass on a machine.
     pending: RefCell<Vec<(Pass, PointFault)>>,
@@ -26,16 +27,16 @@ pub(crate) struct Points {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pass {
     pub(crate) machine: MachineId,
-    /// The hash of the point's name.
+    /// The number of the point, a hash of its name.
     pub(crate) point: u64,
 }
 
-/// Something that a plan does when a point is passed.
+/// A strike of a plan that waits for a pass of a point.
 pub(crate) struct Armed {
     id: u64,
     point: u64,
     machines: Vec<MachineId>,
-    /// Number of passes until then.
+    /// Number of passes until the strike.
     left: u32,
     /// The scope of the plan.
     pub(crate) scope: Scope,
@@ -43,27 +44,27 @@ pub(crate) struct Armed {
 }
 
 impl Points {
-    /// The number by which a point is known.
+    /// Returns the number of a point.
     pub(crate) fn number(name: &str) -> u64 {
         mix_text(name)
     }
 
-    /// The name of a point that was passed in this run.
+    /// Returns the name of a point that was passed in this run.
     pub(crate) fn name(&self, point: u64) -> Option<String> {
         self.names.borrow().get(&point).cloned()
     }
 
-    /// The names of the points that were passed, in the order of their hashes.
+    /// Returns the names of the points that were passed, in the order of their numbers.
     pub(crate) fn known(&self) -> Vec<String> {
         self.names.borrow().values().cloned().collect()
     }
 
-    /// The pass that is going on.
+    /// Returns the pass in progress.
     pub(crate) fn current(&self) -> Option<Pass> {
         self.current.get()
     }
 
-    /// Begins a pass, and returns what the plans have armed for it.
+    /// Begins a pass, and returns the strikes that plans have armed for it.
     pub(crate) fn begin(&self, pass: Pass, name: &str) -> Vec<Armed> {
         self.names.borrow_mut().entry(pass.point).or_insert_with(|| name.to_owned());
         self.current.set(Some(pass));
@@ -87,7 +88,7 @@ impl Points {
         self.fault.take()
     }
 
-    /// A fault of the pass that is going on, or else of the next one.
+    /// Sets the fault of a pass: the one in progress, or else the next one.
     pub(crate) fn set_fault(&self, pass: Pass, fault: PointFault) {
         match self.current.get() == Some(pass) {
             true => self.fault.set(fault),
@@ -112,13 +113,13 @@ impl Points {
         id
     }
 
-    /// Takes a strike back that has not happened.
+    /// Removes a strike that has not happened.
     pub(crate) fn disarm(&self, id: u64) {
         let armed = self.armed.borrow_mut().extract_if(.., |armed| armed.id == id).next();
         drop(armed);
     }
 
-    /// Faults of later passes are dropped. Returns whether there were any.
+    /// Drops the faults of later passes. Returns whether there were any.
     pub(crate) fn clear_pending(&self) -> bool {
         !std::mem::take(&mut *self.pending.borrow_mut()).is_empty()
     }

@@ -1,18 +1,18 @@
-//! Which kinds of faults the seeds of a failure have in common.
+//! Which kinds of faults are frequent among the seeds of a failure.
 
 use std::collections::BTreeMap;
 
 use crate::outcome::Outcome;
 use crate::report::numbers::{count, thousands};
 
-/// In how many runs a plan that draws its kinds of faults had each of them.
+/// Counts the runs in which a plan drew each kind of fault.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct KindCounts {
     runs: u64,
     kinds: BTreeMap<String, u64>,
 }
 
-/// Fewer failing seeds say nothing.
+/// Minimum number of failing seeds for a comparison.
 const LEAST_FAILURES: u64 = 3;
 /// Maximum number of kinds that are reported.
 const MOST_KINDS: usize = 3;
@@ -34,8 +34,8 @@ impl KindCounts {
         self.kinds.get(kind).copied().unwrap_or(0)
     }
 
-    /// Compares the runs of one failure, which are these, with all runs: the kinds with which seeds fail much more often than
-    /// without.
+    /// Compares the runs of one failure, counted here, with all runs. Returns a line for each kind
+    /// with which seeds fail much more often than without.
     pub(crate) fn among(&self, all: &Self) -> Option<String> {
         if self.runs < LEAST_FAILURES {
             return None;

@@ -156,8 +156,8 @@ impl PlanTotals {
                     .to_owned(),
             ),
             Some(Idle::NoRoom) => Some(
-                "at every strike, as many machines as the budget allows were down already: give it more room, or let machines \
-                 start again sooner"
+                "whenever a fault was due, as many machines were down or hit as the budget allows: raise the budget, \
+                 or set a shorter time until machines start again"
                     .to_owned(),
             ),
             Some(Idle::NotDrawn) => Some(
@@ -165,7 +165,7 @@ impl PlanTotals {
             ),
             Some(Idle::NoEvent(what)) => Some(format!("{what} before the run ended or settled")),
             Some(Idle::NoRole(role)) => Some(format!(
-                "at every strike, no machine that ran and that the plan may hit had the role `{role}`"
+                "whenever a fault was due, no running machine that the plan may hit had the role `{role}`"
             )),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(
@@ -180,7 +180,8 @@ impl PlanTotals {
     }
 }
 
-/// Says that what a plan needs of the program never occurred in these runs, and how it would.
+/// Returns the warning that what a plan needs of the program did not occur in these runs, and what to
+/// do.
 fn describe_unmet(plan: &str, want: &Want, runs: u64, seeds: u64) -> String {
     let in_runs = match runs {
         _ if runs == seeds => "in any seed".to_owned(),
@@ -193,8 +194,8 @@ fn describe_unmet(plan: &str, want: &Want, runs: u64, seeds: u64) -> String {
              with `simmach::fault_point!(\"{point}\")`, or correct its name in the plan",
         ),
         Want::Role(role) => format!(
-            "{plan} aims at the role `{role}`, which no machine had {in_runs}: the program says that it has the role \
-             with `simmach::role::enter(\"{role}\")`, the test says so with `sim.role(\"{role}\", machine)`"
+            "{plan} aims at the role `{role}`, which no machine had {in_runs}: declare the role in the code under \
+             test with `simmach::role::enter(\"{role}\")`, or in the test with `sim.role(\"{role}\", machine)`"
         ),
     }
 }
@@ -362,8 +363,8 @@ mod tests {
             plan.warnings(10)
         };
         assert_eq!(warnings(5), Vec::<String>::new());
-        let said = "plan PowerOffs aims at the role `leader`, which no machine had in 6 of 10 seeds: the program says";
-        assert!(warnings(6)[0].starts_with(said), "{:?}", warnings(6));
+        let warning = "plan PowerOffs aims at the role `leader`, which no machine had in 6 of 10 seeds: declare the role";
+        assert!(warnings(6)[0].starts_with(warning), "{:?}", warnings(6));
         assert!(warnings(10)[0].contains("no machine had in any seed: "), "{:?}", warnings(10));
     }
 

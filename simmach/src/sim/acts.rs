@@ -32,6 +32,12 @@ pub(crate) fn carry_out(due: DueAct) {
     }
 }
 
+/// Returns all services of a machine, for an act.
+pub(crate) fn services_on(machine: MachineId) -> Processes {
+    let services = machine::services_of(machine).iter().map(|id| id.service as u32).collect();
+    Processes { machine, services, clients: false }
+}
+
 /// Performs an act, which `text` describes. The act is recorded if it belongs to a plan or a
 /// script. `owner` is the plan of the library that performs the act, if any.
 pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) {

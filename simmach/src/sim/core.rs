@@ -1,4 +1,4 @@
-//! Liveness with a part of the cluster: a core is healed and kept, and everything else stays broken.
+//! Liveness of a part of the cluster: a core is healed, and everything else stays broken.
 
 use std::future::{Future, pending};
 use std::time::Duration;
@@ -16,16 +16,24 @@ use crate::sim::{ControlError, Sim};
 use crate::time::{sleep, timeout};
 
 impl Sim {
-    /// Ends all plans, and heals a core: `n` of the matching machines, chosen at random. Returns their names.
+    /// Ends all plans and heals a core: `n` of the matching machines, chosen at random. Returns their
+    /// names.
     ///
-    /// A system that needs a quorum must serve as long as it has one, whatever became of the other machines. So the core is
-    /// started, goes on after pauses, and has exact clocks; partitions and clogs between its machines, and between them and the
-    /// machine of the test's body, are undone; packet filters of plans are removed, faults that the test brought with it are undone, and links have the
-    /// profiles of the topology.
-    /// All else stays broken as it is: other machines stay down, paused or cut off, also from the core.
+    /// A system that needs a quorum must serve as long as it has one, whatever the state of the other
+    /// machines is. Therefore this method repairs:
     ///
-    /// Then waits for one second of virtual time, as [`settle`](Self::settle) does. For the test's body; what must succeed then is
-    /// given to [`must_succeed`](Self::must_succeed).
+    /// - the machines of the core: they get power and exact clocks, their processes are resumed, their
+    ///   services are started, and faults of their disks end;
+    /// - the network between them, and between them and the machine of the test's body: partitions
+    ///   and clogs are undone;
+    /// - what is not limited to the core: packet filters are removed, links get the profiles of the
+    ///   topology, and the test's own faults ([`Fault`](crate::Fault)) are undone.
+    ///
+    /// Everything else stays as it is: other machines stay down, paused or cut off, also from the
+    /// core.
+    ///
+    /// Then waits for one second of virtual time, as [`settle`](Self::settle) does. Only the test's
+    /// body can call this method. Put what must succeed then in [`must_succeed`](Self::must_succeed).
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -48,7 +56,8 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Core`] if `n` is 0 or more than match.
+    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Core`] if `n` is 0 or
+    /// greater than the number of matching machines.
     pub async fn heal_core(
         &self,
         machines: impl Into<Selector>,
@@ -75,8 +84,10 @@ impl Sim {
         Ok(names)
     }
 
-    /// Fails the run if `part` does not complete within this virtual time. The failure lists what is stuck, and what it waits
-    /// for. `what` says what must succeed, and identifies the failure.
+    /// Fails the run if `part` does not complete within this virtual time. The failure lists the tasks
+    /// that are stuck, and what each one waits for.
+    ///
+    /// `what` names the part in the failure. Failures with the same name count as the same failure.
     pub async fn must_succeed<F: Future>(
         &self,
         what: &str,
@@ -112,6 +123,8 @@ fn heal(core: &[MachineId]) {
         machine::resume(*machine);
     }
     for machine in core {
+        machine::repair_disk(*machine);
+        machine::cancel_power_off_at_call(*machine);
         machine::stopping(|other| other == *machine).into_iter().for_each(machine::kill);
         let mut services = machine::services_of(*machine);
         services.retain(|service| !machine::has_returned(*service));

@@ -1,4 +1,5 @@
-//! Faults that users wrote: they are registered by name, so that a script can bring them about without their plans.
+//! The user's own faults. They are registered by name, so that a script can begin them without their
+//! plans.
 
 use std::rc::Rc;
 
@@ -10,7 +11,7 @@ use crate::sim::world::{request_fault, with};
 /// Undoes a fault.
 pub(crate) type Undo = Box<dyn FnOnce() -> Result<(), String>>;
 
-/// Begins a fault on these machines, with these other machines and what was drawn, and returns what undoes it.
+/// Begins a fault, given its victims, the other machines and the drawn values. Returns what undoes it.
 pub(crate) type BeginFault =
     Rc<dyn Fn(&[MachineId], &[MachineId], &[(u32, u64)]) -> Result<Undo, String>>;
 
@@ -19,7 +20,7 @@ pub(crate) fn register(name: &str, begin: BeginFault) {
     with(|world| world.own_faults.insert(name.to_owned(), begin));
 }
 
-/// A plan brings about its fault: `begin` does it, and returns what was drawn and what undoes it.
+/// Begins a fault of a plan. `begin` begins it, and returns the drawn values and what undoes it.
 pub(crate) fn begin(
     name: &str,
     number: u64,
@@ -35,7 +36,7 @@ pub(crate) fn begin(
     Ok(())
 }
 
-/// A script brings about a fault.
+/// Begins a fault of a script.
 pub(super) fn begin_again(act: &Act) {
     let Act::Own { number, name, victims, others, drawn } = act else { return };
     let Some(begin) = with(|world| world.own_faults.get(name).cloned()).flatten() else {
@@ -61,7 +62,7 @@ pub(super) fn has_begun(number: u64) -> bool {
     with(|world| world.begun_faults.contains_key(&number)).unwrap_or(false)
 }
 
-/// Undoes a fault, unless it is undone already.
+/// Undoes a fault of a plan, unless it is already undone.
 pub(crate) fn end(number: u64) -> Result<(), String> {
     if !has_begun(number) {
         return Ok(());
@@ -71,7 +72,7 @@ pub(crate) fn end(number: u64) -> Result<(), String> {
     undo(number)
 }
 
-/// As [`end`], for the act of a script, which is recorded already.
+/// Undoes a fault, unless it is already undone. The caller records it.
 pub(super) fn undo(number: u64) -> Result<(), String> {
     match with(|world| world.begun_faults.remove(&number)).flatten() {
         Some(undo) => unrecorded(undo),
@@ -79,7 +80,7 @@ pub(super) fn undo(number: u64) -> Result<(), String> {
     }
 }
 
-/// Undoes all faults. Returns whether there were any.
+/// Undoes all faults that have begun. Returns whether there were any.
 pub(super) fn undo_all() -> bool {
     let numbers: Vec<u64> =
         with(|world| world.begun_faults.keys().copied().collect()).unwrap_or_default();
@@ -91,7 +92,7 @@ pub(super) fn undo_all() -> bool {
     !numbers.is_empty()
 }
 
-/// What the fault does through `Sim` is a part of its act, and not recorded.
+/// Calls `f` without recording acts: the calls of a fault on `Sim` are parts of the fault's own act.
 fn unrecorded<R>(f: impl FnOnce() -> R) -> R {
     let count = |by: i32| context::try_with(|engine| engine.acts.add_unrecorded(by));
     count(1);

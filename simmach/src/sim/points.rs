@@ -6,7 +6,7 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use crate::engine::acts::{Act, PointFault, Processes};
+use crate::engine::acts::{Act, PointFault};
 use crate::engine::points::Points;
 use crate::engine::{self, MachineId, Scope, Wait, context};
 use crate::machine::{self, Selector};
@@ -16,11 +16,12 @@ use crate::sim::{ControlError, Sim, acts};
 use crate::time::nanos;
 
 impl Sim {
-    /// Names a fault point of the code under test ([`fault_point!`](crate::fault_point)) on the matching machines, to wait for a
-    /// pass of it or to strike there.
+    /// Selects a fault point of the code under test ([`fault_point!`](crate::fault_point)) on the
+    /// matching machines, to wait for a pass of the point or to strike there.
     ///
-    /// A strike takes place within the code that passes the point, before anything else happens. The methods of [`AtPoint`]
-    /// return a future, which begins to wait when it is polled and completes after the strike, with the name of the machine.
+    /// A strike takes place within the code that passes the point, before anything else happens. The
+    /// methods of [`AtPoint`] return a future, which begins to wait when it is polled. It completes
+    /// after the strike, with the name of the machine.
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -62,14 +63,16 @@ pub struct AtPoint {
 }
 
 impl AtPoint {
-    /// Waits for the `nth` pass, counted from 1: of all passes on all of the machines, from when the future is first polled.
+    /// Sets which pass to wait for: the `nth`, counted from 1. By default, it is the first.
+    ///
+    /// Passes on all matching machines count, from the first poll of the future.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth;
         self
     }
 
-    /// Waits for the pass.
+    /// Waits for the pass, without a strike.
     pub fn passed(self) -> impl Future<Output = Result<String, ControlError>> {
         self.strike(|_| ())
     }
@@ -85,10 +88,13 @@ impl AtPoint {
 
     /// Kills the services of the machine at the pass.
     pub fn kill(self) -> impl Future<Output = Result<String, ControlError>> {
-        self.strike(|machine| request_and_perform(&kill(machine)))
+        self.strike(|machine| {
+            let who = acts::services_on(machine);
+            request_and_perform(&Act::Kill { who });
+        })
     }
 
-    /// Pauses the processes of the machine at the pass: the code goes on until it awaits something.
+    /// Pauses the processes of the machine at the pass. The code continues until it awaits something.
     pub fn pause(self) -> impl Future<Output = Result<String, ControlError>> {
         self.strike(|machine| {
             if machine::can_pause(machine) {
@@ -97,7 +103,7 @@ impl AtPoint {
         })
     }
 
-    /// Lets the code fail at the pass, if the point has an expression for it.
+    /// Makes the code fail at the pass, if the point has an expression for this case.
     pub fn fail(self) -> impl Future<Output = Result<String, ControlError>> {
         let point = Points::number(&self.point);
         let fault = PointFault::Error;
@@ -121,12 +127,6 @@ impl AtPoint {
     }
 }
 
-/// The kill of a machine's services.
-pub(crate) fn kill(machine: MachineId) -> Act {
-    let services = machine::services_of(machine).iter().map(|id| id.service as u32).collect();
-    Act::Kill { who: Processes { machine, services, clients: false } }
-}
-
 fn request_and_perform(act: &Act) {
     let machine = act.machine();
     if request_fault(true, machine.as_slice(), || acts::describe(act)) {
@@ -134,8 +134,8 @@ fn request_and_perform(act: &Act) {
     }
 }
 
-/// Waits for the `nth` pass of a point on one of the machines. `strike` is called within the code that passes, as if it was the
-/// code that waits.
+/// Waits for the `nth` pass of a point on one of the machines. Calls `strike` within the code that
+/// passes, in the scope of the code that waits.
 pub(crate) async fn strike_at(
     point: &str,
     machines: Vec<MachineId>,
@@ -171,7 +171,7 @@ pub(crate) async fn strike_at(
     .await
 }
 
-/// Takes a strike back when its future is dropped.
+/// Disarms a strike when its future is dropped.
 struct Disarm(Option<u64>);
 
 impl Drop for Disarm {

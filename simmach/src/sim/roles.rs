@@ -1,15 +1,17 @@
-//! Roles that the test gives to machines.
+//! Roles that a test gives to machines.
 
-use crate::engine::context;
-use crate::machine::{self, Selector};
+use crate::engine::{self, context};
+use crate::machine::Selector;
 use crate::sim::machines::{name_of, resolve_machines};
 use crate::sim::{ControlError, Sim};
 
 impl Sim {
-    /// Says that the matching machines have a role from now on, and no others: for oracles that see who leads.
+    /// Gives a role, such as the leader, to the matching machines and takes it from all others.
     ///
-    /// [`Swarm`](crate::Swarm) aims at machines that have a role in some of the runs, and other plans do if they are told to.
-    /// Code under test says the same of its own machine with [`role::enter`](crate::role::enter).
+    /// The role lasts until it is set again or cleared, even if the processes of the machine end. In
+    /// half of its runs, [`Swarm`](crate::Swarm) aims at machines that have a role. Other plans aim
+    /// at a role if it is set with a method such as [`PowerOffs::role`](crate::PowerOffs::role).
+    /// Code under test declares a role of its own process with [`role::enter`](crate::role::enter).
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -39,12 +41,13 @@ impl Sim {
         Ok(())
     }
 
-    /// Returns the names of the machines that have a role at present: who got it last comes last.
+    /// Returns the names of the machines that have a role at present. The machine that entered it
+    /// last comes last.
     pub fn machines_with_role(&self, role: &str) -> Vec<String> {
-        machine::holders(role).into_iter().filter_map(name_of).collect()
+        engine::role_holders(role).into_iter().filter_map(name_of).collect()
     }
 
-    /// Says that no machine has a role any more.
+    /// Takes a role from all machines.
     pub fn clear_role(&self, role: &str) {
         context::try_with(|engine| engine.roles.clear(role));
     }

@@ -1,4 +1,4 @@
-//! Upgrades: another version of a service on the disk that the one before has left.
+//! Upgrades: another version of a service starts on the disk of the previous version.
 
 use std::panic::Location;
 
@@ -8,11 +8,11 @@ use crate::sim::machines::no_match;
 use crate::sim::{ControlError, Sim, acts};
 
 impl Sim {
-    /// Starts another version of a service on the matching machines: `service` runs in its place, on the same disk. Later starts
-    /// run this version, too, also those of plans.
+    /// Starts another version of a service on the matching machines: `service` runs instead of it, on
+    /// the same disk. Later starts, including those by plans, also run this version.
     ///
-    /// The services must be down. Two versions of one crate can be in one test by two dependencies of different names in
-    /// `Cargo.toml`: `kv_v1 = { package = "kv", version = "1" }`.
+    /// The services must be down. A test can use two versions of one crate as two dependencies with
+    /// different names in `Cargo.toml`: `kv_v1 = { package = "kv", version = "1" }`.
     ///
     /// ```
     /// # use simmach::prelude::*;
@@ -37,7 +37,8 @@ impl Sim {
     ///
     /// # Errors
     ///
-    /// [`ControlError::NoMatch`] if no service matches, and [`ControlError::AlreadyRunning`] if one of them is running.
+    /// [`ControlError::NoMatch`] if no service matches, and [`ControlError::AlreadyRunning`] if one of
+    /// the services is running.
     #[track_caller]
     pub fn start_as<F, R>(
         &self,

@@ -26,7 +26,7 @@ pub(crate) struct World {
     pub(super) body: MachineId,
     /// The plans of the library.
     pub(super) plans: Vec<NamedPlan>,
-    /// What other plans and the test's body need of the program.
+    /// What plans without a name and the test's body need of the program.
     wants: Vec<Want>,
     /// Number of clients started so far, by machine and the word of the step that started them. The
     /// word is 0 outside of steps.
@@ -48,11 +48,11 @@ pub(crate) struct World {
     /// Number of snapshots so far that the test took, and that plans took.
     pub(super) snapshots: u64,
     pub(super) snapshots_of_plans: u64,
-    /// The faults that plans of the test brought with them, by name.
+    /// The test's own faults, by name.
     pub(super) own_faults: BTreeMap<String, BeginFault>,
-    /// Those that have begun, by the number of their act.
+    /// The test's own faults that have begun, by the number of their act.
     pub(super) begun_faults: BTreeMap<u64, Undo>,
-    /// How many strikes of plans hit each machine at present.
+    /// Number of strikes that hit each machine at present, as budgets count them.
     hits: BTreeMap<MachineId, u32>,
 }
 
@@ -75,7 +75,7 @@ pub(crate) struct PlanActivity {
     pub faults: u64,
     /// Why the plan caused no fault, if that is the case and the reason is known.
     pub idle: Option<Idle>,
-    /// What the plan waited for or aimed at, and never occurred in the run.
+    /// What the plan needs of the program and did not occur in the run.
     pub unmet: Vec<Want>,
     /// The kinds of faults that the run drew for the plan, if it draws them.
     pub kinds: Vec<String>,
@@ -84,9 +84,9 @@ pub(crate) struct PlanActivity {
 /// What a plan needs of the program.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) enum Want {
-    /// That a machine has this role.
+    /// A machine has this role.
     Role(String),
-    /// That this fault point is passed.
+    /// This fault point is passed.
     Point(String),
 }
 
@@ -105,7 +105,8 @@ impl Want {
 pub(crate) enum Idle {
     /// Too few machines match the plan's targets; the text says which and how many it needs.
     TooFew(String),
-    /// The run ended or settled before the first strike, which was due at this virtual time in nanoseconds.
+    /// The run ended or settled before the first strike, which was due at this virtual time in
+    /// nanoseconds.
     NotDue(u64),
     /// The run was drawn to have none of the plan's faults.
     Spared,
@@ -117,35 +118,31 @@ pub(crate) enum Idle {
     NoRoom,
     /// Another plan was drawn in its place.
     NotDrawn,
-    /// An event or a condition that a strike waits for never came.
+    /// An event that a strike waits for did not occur, or its condition did not hold. The text is the
+    /// reason.
     NoEvent(String),
     /// No machine that ran had this role whenever a strike was due.
     NoRole(String),
 }
 
 pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
-    let (clients, memory) = (BTreeMap::new(), BTreeMap::new());
-    let (sequences, faults, spared) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
-    let (disks, snapshots, snapshots_of_plans) = (BTreeMap::new(), 0, 0);
-    let (plans, wants, filters) = (Vec::new(), Vec::new(), BTreeMap::new());
-    let (own_faults, begun_faults, hits) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
     let world = World {
         seed,
         body,
-        plans,
-        wants,
-        clients,
-        memory,
-        sequences,
-        faults,
-        spared,
-        filters,
-        disks,
-        snapshots,
-        snapshots_of_plans,
-        own_faults,
-        begun_faults,
-        hits,
+        plans: Vec::new(),
+        wants: Vec::new(),
+        clients: BTreeMap::new(),
+        memory: BTreeMap::new(),
+        sequences: BTreeMap::new(),
+        faults: BTreeMap::new(),
+        spared: BTreeSet::new(),
+        filters: BTreeMap::new(),
+        disks: BTreeMap::new(),
+        snapshots: 0,
+        snapshots_of_plans: 0,
+        own_faults: BTreeMap::new(),
+        begun_faults: BTreeMap::new(),
+        hits: BTreeMap::new(),
     };
     WORLD.with(|slot| slot.install(world));
     Sim { seed }
@@ -184,7 +181,8 @@ pub(super) fn plan_name(task: u64) -> &'static str {
     with(name).flatten().unwrap_or(A_PLAN)
 }
 
-/// Takes what each plan of the library did, for the outcome. If others needed something that never occurred, they come last.
+/// Takes what each plan of the library did, for the outcome. The last entry, if any, is for unmet
+/// needs of other plans and the test's body.
 pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
     let unmet = |wants: Vec<Want>| {
         let is_met = |want: &Want| context::try_with(|engine| want.is_met(engine)) == Some(true);
@@ -206,14 +204,15 @@ pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
     with(take).unwrap_or_default()
 }
 
-/// Records why the running plan has caused no fault so far. [`Idle::TooFew`] is final: later reasons do not replace it.
+/// Records why the running plan has caused no fault so far. [`Idle::TooFew`] is final: later reasons
+/// do not replace it.
 pub(crate) fn record_idle(idle: Idle) {
     if let Some(scope) = engine::scope() {
         record_idle_of(scope.task, idle);
     }
 }
 
-/// As [`record_idle`], for the plan that runs as another task.
+/// Like [`record_idle`], for the plan that runs as another task.
 pub(crate) fn record_idle_of(task: u64, idle: Idle) {
     with(|world| {
         let plan = world.plans.iter_mut().find(|plan| plan.task == task);
@@ -250,7 +249,7 @@ pub(crate) fn is_hit(machine: MachineId) -> bool {
     with(|world| world.hits.contains_key(&machine)).unwrap_or(false)
 }
 
-/// A strike hits these machines from now on.
+/// Counts a strike that hits these machines.
 pub(crate) fn take_hits(machines: &[MachineId]) {
     with(|world| {
         for machine in machines {
@@ -259,7 +258,7 @@ pub(crate) fn take_hits(machines: &[MachineId]) {
     });
 }
 
-/// A strike no longer hits these machines.
+/// Ends the count of a strike that hit these machines.
 pub(crate) fn release_hits(machines: &[MachineId]) {
     with(|world| {
         for machine in machines {
@@ -275,11 +274,12 @@ pub(crate) fn release_hits(machines: &[MachineId]) {
 
 /// Requests a fault on behalf of the running code. Returns false if the overlay leaves the fault out.
 ///
-/// Faults of the library's plans are only counted; those of the user's plans are drawn, and recorded as deviations. Faults
-/// of the test's body and its clients always take place, since only their choices vary.
+/// Faults of the library's plans are only counted; those of the user's plans are drawn, and recorded
+/// as deviations. Faults of the test's body and its clients always take place, since only their
+/// choices vary.
 ///
-/// A fault that changes nothing (`changes` is false) still takes a number, so that addresses of later faults do not depend on
-/// what was left out before. It is neither recorded nor left out.
+/// A fault that changes nothing (`changes` is false) still takes a number, so that addresses of later
+/// faults do not depend on what was left out before. It is neither recorded nor left out.
 pub(crate) fn request_fault(
     changes: bool,
     machines: &[MachineId],

@@ -1,52 +1,66 @@
-//! Faults of clocks. A machine whose clocks are wrong still serves, so a budget does not limit them.
+//! Faults of clocks.
 
 use std::time::Duration;
 
 use crate::chaos::fault::Fault;
 use crate::chaos::hit::Hit;
 use crate::chaos::pace::DurationRange;
-use crate::engine::MachineId;
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::machine;
 use crate::sim::{self, ControlError};
 
-/// Clocks are too fast or too slow, and exact again.
+/// Makes the clocks of the victims run too fast or too slow. Afterwards, they are exact again.
 #[derive(Clone, Copy, Debug)]
 pub struct Drift {
     most: u32,
 }
 
-/// Wall clocks are set forward or back, and are exact again.
+/// Sets the wall clocks of the victims forward or back. Afterwards, they are exact again.
 #[derive(Clone, Copy, Debug)]
 pub struct ClockStep {
     by: DurationRange,
 }
 
 impl Drift {
-    /// Clocks drift by up to so many parts per million in either direction: drawn for each strike.
+    /// Each strike draws a drift from `-ppm` to `ppm` parts per million.
+    ///
+    /// `ppm` must be in `1..=900_000`. Crystal oscillators stay within about 100 ppm.
     pub fn up_to(ppm: u32) -> Self {
         Self { most: ppm }
     }
 }
 
 impl ClockStep {
-    /// Clocks are set forward or back by this much: drawn for each strike.
+    /// Each strike draws a step from this range, and whether it goes forward or back.
     pub fn by(step: impl Into<DurationRange>) -> Self {
         Self { by: step.into() }
     }
 }
 
-/// The largest drift that clocks can have in both directions.
+/// The largest drift that clocks can have in both directions, in parts per million.
 const MOST_DRIFT: u32 = 900_000;
 
-/// Not if the test, or another strike, has set the clocks of the machine.
-fn has_exact_clocks(machine: &str) -> bool {
-    let is_exact = |id: &MachineId| sim::has_exact_clocks(*id);
-    machine::machines(&machine.into()).iter().all(is_exact)
-}
+/// Defines the methods that are the same for all faults of clocks.
+macro_rules! clock_fault {
+    () => {
+        fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+            hit.sim().set_clock(hit.victims(), ClockSkew::exact())
+        }
 
-fn reset(hit: &Hit) -> Result<(), ControlError> {
-    hit.sim().set_clock(hit.victims(), ClockSkew::exact())
+        fn is_made_of_calls(&self) -> bool {
+            true
+        }
+
+        /// Returns false if the test or another strike has set the clocks of the machine.
+        fn can_hit(&self, machine: &str) -> bool {
+            machine::machines(&machine.into()).into_iter().all(sim::has_exact_clocks)
+        }
+
+        /// A machine whose clocks are wrong still serves.
+        fn takes_down(&self) -> bool {
+            false
+        }
+    };
 }
 
 impl Fault for Drift {
@@ -60,21 +74,7 @@ impl Fault for Drift {
         hit.sim().set_clock(hit.victims(), ClockSkew::exact().drift_ppm(ppm as i32))
     }
 
-    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
-        reset(hit)
-    }
-
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn can_hit(&self, machine: &str) -> bool {
-        has_exact_clocks(machine)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
-    }
+    clock_fault!();
 
     fn mistakes(&self) -> Vec<String> {
         let most = self.most;
@@ -95,21 +95,7 @@ impl Fault for ClockStep {
         hit.sim().set_clock(hit.victims(), skew)
     }
 
-    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
-        reset(hit)
-    }
-
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn can_hit(&self, machine: &str) -> bool {
-        has_exact_clocks(machine)
-    }
-
-    fn takes_down(&self) -> bool {
-        false
-    }
+    clock_fault!();
 
     fn mistakes(&self) -> Vec<String> {
         self.by.mistake("ClockStep::by").into_iter().collect()

@@ -12,35 +12,43 @@ use crate::engine::MachineId;
 use crate::machine;
 use crate::sim::ControlError;
 
-/// Services get the stop signal, and are killed if they have not ended after a grace period; they are started again.
+/// Stops the services of the victims, and later starts them again.
+///
+/// Services that have not ended after a grace period are killed.
 #[derive(Clone, Copy, Debug)]
 pub struct Stop {
     grace: DurationRange,
 }
 
-/// Services are killed, and started again.
+/// Kills the services of the victims, and later starts them again.
 #[derive(Clone, Copy, Debug)]
 pub struct Kill;
 
-/// Machines lose power, and get it back. The machine of the test's body is not hit.
+/// Powers the victims off, and later restores their power and starts their services.
+///
+/// The machine of the test's body is never hit.
 #[derive(Clone, Copy, Debug)]
 pub struct PowerOff;
 
-/// Processes are paused, and go on.
+/// Pauses the processes of the victims, and later resumes them.
 #[derive(Clone, Copy, Debug)]
 pub struct Pause;
 
-/// Machines lose power and their disks are wiped. They count as down to the end of the run.
+/// Powers the victims off and wipes their disks, and later restores their power and starts their
+/// services.
+///
+/// A [`Budget`](crate::Budget) counts the victims as down until the end of the run. The machine of
+/// the test's body is never hit.
 #[derive(Clone, Copy, Debug)]
 pub struct Wipe;
 
 impl Stop {
-    /// Services get up to 5 s.
+    /// Each strike draws a grace period from 0 to 5 s.
     pub fn new() -> Self {
         Self { grace: DurationRange::new(Duration::ZERO, Duration::from_secs(5)) }
     }
 
-    /// Sets the grace period.
+    /// Sets the range from which each strike draws the grace period.
     #[must_use]
     pub fn grace(mut self, grace: impl Into<DurationRange>) -> Self {
         self.grace = grace.into();
@@ -67,7 +75,7 @@ fn take_power(hit: &Hit) {
     }
 }
 
-/// The machine of the test's body cannot lose power.
+/// Whether a machine can lose power. The machine of the test's body cannot.
 fn is_not_the_body(name: &str) -> bool {
     let body = machine::body_machine().and_then(crate::sim::name_of);
     body.as_deref() != Some(name)
@@ -166,7 +174,7 @@ impl Fault for Pause {
         true
     }
 
-    /// Not if the test, or another strike, has paused it.
+    /// Returns false if the test or another strike has paused the machine.
     fn can_hit(&self, machine: &str) -> bool {
         let is_paused = |id: &MachineId| machine::is_paused(*id);
         !machine::machines(&machine.into()).iter().any(is_paused)

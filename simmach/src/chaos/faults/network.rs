@@ -1,4 +1,5 @@
-//! Faults of the network between the victims and the other machines that the plan may hit.
+//! Faults of the network between the victims and the other machines that the plan may hit, here
+//! called the others.
 
 use std::time::Duration;
 
@@ -9,39 +10,46 @@ use crate::machine::Selector;
 use crate::net::{PacketFate, PacketInfo};
 use crate::sim::{ControlError, Sim};
 
-/// The victims are separated from the others.
+/// Partitions the network between the victims and the other machines that the plan may hit.
 #[derive(Clone, Copy, Debug)]
 pub struct Isolate;
 
-/// What the victims send to the others is dropped, or what they are sent.
+/// Drops the packets in one direction between the victims and the other machines that the plan may
+/// hit. Each strike draws the direction.
 #[derive(Clone, Copy, Debug)]
 pub struct OneWay;
 
-/// What the victims send to the others is held back, or what they are sent.
+/// Holds back the packets in one direction between the victims and the other machines that the plan
+/// may hit. Each strike draws the direction.
+///
+/// The packets arrive when the fault is undone.
 #[derive(Clone, Copy, Debug)]
 pub struct Clog;
 
-/// The packets between the victims and the others are late, in one direction.
+/// Delays the packets in one direction between the victims and the other machines that the plan may
+/// hit. Each strike draws the direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Delay {
     by: DurationRange,
 }
 
-/// Some of the packets between the victims and the others are lost, in one direction.
+/// Drops some of the packets in one direction between the victims and the other machines that the
+/// plan may hit. Each strike draws the direction.
 #[derive(Clone, Copy, Debug)]
 pub struct Loss {
     most: u64,
 }
 
 impl Delay {
-    /// Packets are late by this much: drawn for each strike.
+    /// Each strike draws a delay from this range. All its packets are delayed by this time.
     pub fn by(delay: impl Into<DurationRange>) -> Self {
         Self { by: delay.into() }
     }
 }
 
 impl Loss {
-    /// Up to so many percent of the packets are lost: drawn for each strike.
+    /// Each strike draws a rate of lost packets, from 1 percent to `percent`, which must be in
+    /// `1..=100`.
     pub fn up_to(percent: u32) -> Self {
         Self { most: percent.into() }
     }
@@ -50,10 +58,10 @@ impl Loss {
 // The numbers of draws.
 const DIRECTION: u32 = 0;
 const AMOUNT: u32 = 1;
-/// The fates of packets: one number for each.
+/// The first of the numbers that decide whether packets are lost: one for each packet.
 const PACKETS: u32 = 1 << 16;
 
-/// From the victims to the others, or the other way round.
+/// Returns the direction of a strike: from the victims to the others, or the reverse.
 fn direction(hit: &Hit) -> (Selector, Selector) {
     match hit.below(DIRECTION, 2) {
         0 => (hit.victims(), hit.others()),
@@ -61,13 +69,26 @@ fn direction(hit: &Hit) -> (Selector, Selector) {
     }
 }
 
-/// The plan on whose behalf the network is partitioned. It heals only its own partitions.
+/// The plan that owns the strike's partitions. A plan heals only its own partitions.
 fn owner(hit: &Hit) -> Option<u64> {
     hit.strike()?.owner()
 }
 
 fn has_nothing_to_do(hit: &Hit) -> bool {
     hit.other_ids().is_empty()
+}
+
+/// Defines the methods that are the same for all faults of the network.
+macro_rules! network_fault {
+    () => {
+        fn is_made_of_calls(&self) -> bool {
+            true
+        }
+
+        fn needs_others(&self) -> bool {
+            true
+        }
+    };
 }
 
 impl Fault for Isolate {
@@ -86,13 +107,7 @@ impl Fault for Isolate {
         heal(hit, &hit.victims(), &hit.others())
     }
 
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn needs_others(&self) -> bool {
-        true
-    }
+    network_fault!();
 }
 
 fn heal(hit: &Hit, one: &Selector, other: &Selector) -> Result<(), ControlError> {
@@ -120,13 +135,7 @@ impl Fault for OneWay {
         heal(hit, &from, &to)
     }
 
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn needs_others(&self) -> bool {
-        true
-    }
+    network_fault!();
 }
 
 impl Fault for Clog {
@@ -150,13 +159,7 @@ impl Fault for Clog {
         hit.sim().unclog(from, to)
     }
 
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn needs_others(&self) -> bool {
-        true
-    }
+    network_fault!();
 }
 
 /// Adds a packet filter until the fault is undone.
@@ -187,13 +190,7 @@ impl Fault for Delay {
         Ok(())
     }
 
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn needs_others(&self) -> bool {
-        true
-    }
+    network_fault!();
 
     fn mistakes(&self) -> Vec<String> {
         self.by.mistake("Delay::by").into_iter().collect()
@@ -219,13 +216,7 @@ impl Fault for Loss {
         Ok(())
     }
 
-    fn is_made_of_calls(&self) -> bool {
-        true
-    }
-
-    fn needs_others(&self) -> bool {
-        true
-    }
+    network_fault!();
 
     fn mistakes(&self) -> Vec<String> {
         let is_wrong = !(1..=100).contains(&self.most);

@@ -4,7 +4,6 @@ use crate::chaos::pace::Strike;
 use crate::chaos::swarm::fault::AIMED;
 use crate::engine::draws::address::Address;
 use crate::engine::{self, MachineId, mix, mix_text};
-use crate::machine;
 
 /// How a run aims.
 #[derive(Clone, Copy, Debug)]
@@ -22,11 +21,11 @@ enum Often {
     Always,
 }
 
-/// The field of a plan's settings at which its aim is drawn, behind its mask.
+/// The field of a plan's settings that contains its aim, after its mask.
 const AIM: u64 = 72;
 
 impl Aim {
-    /// Half of the runs do not aim.
+    /// Draws how a run aims. Half of the runs do not aim.
     pub(super) fn drawn(plan: u64) -> Self {
         let below = |field, n| engine::setting_below(Address::plan_setting(plan, field), n);
         let often = match below(AIM, 4) {
@@ -37,18 +36,19 @@ impl Aim {
         Self { often, salt: below(AIM + 1, u64::MAX) }
     }
 
-    /// Those of the machines at which a strike is aimed; none if it is not aimed.
+    /// Returns those of the machines at which a strike aims; none if it does not aim.
     pub(super) fn aimed(self, strike: Strike, machines: &[MachineId]) -> Vec<MachineId> {
         let is_aimed = match self.often {
             Often::Never => false,
             Often::Sometimes => strike.below(AIMED, 2) == 1,
             Often::Always => true,
         };
-        // The order is that of the salt, so that a role that is given later replaces no other in most runs.
-        let roles = machine::known_roles();
+        // Roles are ordered by the salt, so that a role that a machine enters later rarely replaces
+        // the chosen one.
+        let roles = engine::known_roles();
         let role = roles.iter().min_by_key(|role| mix(self.salt, mix_text(role)));
         let Some(role) = role.filter(|_| is_aimed) else { return Vec::new() };
-        let holders = machine::holders(role);
+        let holders = engine::role_holders(role);
         machines.iter().copied().filter(|machine| holders.contains(machine)).collect()
     }
 }

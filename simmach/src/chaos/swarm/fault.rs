@@ -18,7 +18,7 @@ pub(super) const USUAL: DurationRange =
 const LASTING: u64 = 1;
 /// How many machines it hits.
 pub(super) const SIZE: u64 = 4;
-/// Whether it is aimed at a role.
+/// Whether it aims at a role.
 pub(super) const AIMED: u64 = 5;
 /// Whether it has a second fault, and which.
 pub(super) const SECOND: u64 = 7;
@@ -75,7 +75,7 @@ impl Kind {
         Self::ClockStep,
     ];
 
-    /// Its name in reports, in the plural.
+    /// The name in reports, in the plural.
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Stop => "stops",
@@ -96,7 +96,7 @@ impl Kind {
         }
     }
 
-    /// What it does.
+    /// The fault of this kind.
     pub(super) fn fault(self) -> Rc<dyn Fault> {
         match self {
             Self::Stop => Rc::new(Stop::new()),
@@ -114,7 +114,7 @@ impl Kind {
         }
     }
 
-    /// What the test must say that its program survives.
+    /// The hardship that the test must claim to survive, if any.
     pub(super) fn hardship(self) -> Option<Hardship> {
         match self {
             Self::Blackout => Some(Hardship::Blackout),
@@ -124,8 +124,7 @@ impl Kind {
         }
     }
 
-    /// Whether a strike can have both: one takes machines down or cuts them off, the other sets their clocks or troubles the
-    /// network between them.
+    /// Whether a strike of this kind can have a second fault of the other kind.
     pub(super) fn goes_with(self, second: Self) -> bool {
         self != second
             && !matches!(second, Self::Blackout | Self::Wipe | Self::Stop | Self::Kill)
@@ -151,7 +150,7 @@ impl Kind {
     }
 }
 
-/// How late packets are.
+/// The delay of packets.
 const DELAY: DurationRange = DurationRange::new(Duration::from_millis(1), Duration::from_secs(2));
 /// How far wall clocks are set forward or back.
 const CLOCK_STEP: DurationRange =

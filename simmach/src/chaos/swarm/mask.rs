@@ -9,20 +9,20 @@ use crate::engine::{self, mix};
 pub(super) enum Mask {
     None,
     All,
-    /// So many, which this word decides.
+    /// This number of kinds, selected by the word.
     Few(usize, u64),
-    /// Those whose bits are set.
+    /// The kinds whose bits are set.
     Some(u64),
 }
 
-/// The field of a plan's settings at which its mask is drawn. Those before are its tempo.
+/// The field of a plan's settings that contains its mask, after its tempo.
 const MASK: u64 = 64;
 
 impl Mask {
-    /// One run in sixteen has no faults, three have faults of every kind, and six have one to four kinds. The others have each
-    /// kind or not.
+    /// Draws which kinds a run has. Of 16 runs, one has no faults, three have all kinds, and six have
+    /// one to four kinds. The others have each kind with probability 0.5.
     ///
-    /// Some bugs need one kind often and undisturbed, and others need many.
+    /// Some bugs need many faults of a single kind and no others; other bugs need many kinds.
     pub(super) fn drawn(plan: u64) -> Self {
         let below = |field, n| engine::setting_below(Address::plan_setting(plan, field), n);
         match below(MASK, 16) {
@@ -33,7 +33,7 @@ impl Mask {
         }
     }
 
-    /// Those of the kinds that the run has.
+    /// Returns those of the kinds that the run has.
     pub(super) fn of(self, mut kinds: Vec<Kind>) -> Vec<Kind> {
         match self {
             Self::None => kinds.clear(),

@@ -1,4 +1,4 @@
-//! Whether the strikes of a run come at times, or at events of the program.
+//! Whether the strikes of a run take place at times or at events of the program.
 
 use crate::chaos::pace::Strike;
 use crate::chaos::swarm::fault::{EVENT, NTH};
@@ -6,7 +6,7 @@ use crate::engine::draws::address::Address;
 use crate::engine::event_waits::AwaitedEvent;
 use crate::engine::{self, MachineId, context};
 
-/// When the strikes of a run come.
+/// When the strikes of a run take place.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Moments {
     /// At the times of the tempo.
@@ -15,20 +15,20 @@ pub(super) enum Moments {
     Events,
 }
 
-/// When a strike comes whose time it is.
+/// When a strike takes place that is due by its tempo.
 pub(super) enum Moment {
     Now,
-    /// At the n-th such event of the machines that may be hit.
+    /// At the n-th event of this kind, of machines that the plan may hit.
     Event(fn(Vec<MachineId>) -> AwaitedEvent, u32),
     /// At the n-th pass of a fault point.
     Point(String, u32),
 }
 
-/// The field of a plan's settings at which it is drawn, behind its aim.
+/// The field of a plan's settings that contains its moments, after its aim.
 const MOMENTS: u64 = 76;
 
 impl Moments {
-    /// One run in three strikes at events.
+    /// Draws when the strikes of a run take place. In one run of three, they do at events.
     pub(super) fn drawn(plan: u64) -> Self {
         match engine::setting_below(Address::plan_setting(plan, MOMENTS), 3) {
             2 => Self::Events,
@@ -36,7 +36,8 @@ impl Moments {
         }
     }
 
-    /// When a strike comes. Half of those at events are at fault points, if the program has passed any so far.
+    /// Draws when a strike takes place. If the program has passed fault points so far, half of the
+    /// strikes at events are at a fault point.
     pub(super) fn of(self, strike: Strike) -> Moment {
         let nth = 1 + strike.below(NTH, 4) as u32;
         let points = context::try_with(|engine| engine.points.known()).unwrap_or_default();

@@ -1,4 +1,4 @@
-//! One run of a [`Swarm`]: its strikes.
+//! The strikes of a [`Swarm`] in one run.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -19,7 +19,8 @@ use crate::sim::points::strike_at;
 use crate::sim::{self, Idle, Sim, name_of};
 use crate::time::timeout;
 
-/// How long a strike waits for its event. The program may have no such events.
+/// How long a strike waits for its event, since the program may have no such events. Then it takes
+/// place without one.
 const LONGEST_WAIT: Duration = Duration::from_secs(2);
 
 /// One run of the plan.
@@ -34,7 +35,7 @@ pub(super) struct Run {
 }
 
 impl Run {
-    /// Strikes with faults of one kind, again and again.
+    /// Strikes repeatedly with faults of one kind, which is one of `parts`.
     pub(super) async fn strikes(self: Rc<Self>, kind: Kind, parts: usize) -> Result<(), String> {
         let mut strikes = Strikes::of_part(kind as u64 + 1, parts);
         let lasting = strikes.down(None, fault::USUAL);
@@ -55,7 +56,7 @@ impl Run {
         Ok(())
     }
 
-    /// Strikes within the code that passes a point.
+    /// Strikes within the code that passes a point, or after [`LONGEST_WAIT`].
     async fn begin_at_point(
         self: &Rc<Self>,
         kind: Kind,
@@ -73,7 +74,7 @@ impl Run {
         }
     }
 
-    /// Strikes now; first of all the machine `at`, if it can be hit. Returns `None` if there is nothing to hit.
+    /// Strikes now, preferably the machine `at`. Returns `None` if there is no machine to hit.
     fn begin(
         &self,
         kind: Kind,
@@ -91,7 +92,7 @@ impl Run {
         Some(Begun::begin(hits))
     }
 
-    /// What a strike does to its victims: one fault, or two at the same time.
+    /// Draws the faults of a strike: one, or two at the same time.
     fn faults(&self, kind: Kind, strike: Strike) -> Vec<Rc<dyn Fault>> {
         let mut faults = vec![kind.fault()];
         if kind != Kind::Blackout && strike.below(fault::SECOND, 4) == 3 {
@@ -103,8 +104,9 @@ impl Run {
         faults
     }
 
-    /// The machines that a strike hits: those that run, as far as the budget has room for them. The first of them is `at`, or one
-    /// that has the role at which the strike is aimed.
+    /// Draws the machines that a strike hits, among those that run and for which the budget has room.
+    ///
+    /// The first one is `at` or a machine at which the strike aims, if there is any.
     fn choose(
         &self,
         kind: Kind,
@@ -157,7 +159,7 @@ impl Run {
         victims
     }
 
-    /// The other machines that the plan may hit.
+    /// Returns the other machines that the plan may hit.
     fn others(&self, victims: &[MachineId]) -> Vec<MachineId> {
         let mut others = self.plan.machines.candidates();
         others.retain(|machine| !victims.contains(machine));

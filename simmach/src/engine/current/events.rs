@@ -5,16 +5,13 @@ use std::rc::Rc;
 use std::task::Poll;
 
 use crate::engine::context::try_with;
-use crate::engine::event_waits::{AwaitedEvent, EventWait, WaitState};
+use crate::engine::event_waits::{AwaitedEvent, WaitState};
 use crate::engine::ids::MachineId;
 use crate::engine::tasks::wait::Wait;
 
 /// Waits for the `nth` event from now on, counted from 1. Returns its machine; `None` for a step.
 pub(crate) async fn wait_for_event(event: AwaitedEvent, nth: u32) -> Option<MachineId> {
-    let state = Rc::new(WaitState::default());
-    let wait = EventWait { event, left: nth.max(1), state: Rc::clone(&state) };
-    try_with(|engine| engine.event_waits.add(wait));
-    let waiting = Waiting(state);
+    let waiting = Waiting(try_with(|engine| engine.event_waits.begin(event, nth))?);
     poll_fn(|cx| {
         if waiting.0.is_over.get() {
             return Poll::Ready(waiting.0.machine.get());

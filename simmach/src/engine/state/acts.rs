@@ -65,7 +65,7 @@ impl Acts {
     /// Handles the beginning of a step of the program.
     pub(crate) fn begin_step(&self, engine: &Engine, sequence: u64, step: u64) {
         self.events.borrow_mut().clear();
-        if engine.event_waits.is_any() {
+        if !engine.event_waits.is_empty() {
             engine.event_waits.note(None);
         }
         if let Some(script) = &self.script {
@@ -77,7 +77,7 @@ impl Acts {
     /// An event happens that acts can be bound to.
     #[inline]
     pub(crate) fn note_event(&self, engine: &Engine, event: impl FnOnce() -> AnchorEvent) {
-        if self.counts_events || engine.event_waits.is_any() {
+        if self.counts_events || !engine.event_waits.is_empty() {
             self.count_event(engine, event());
         }
     }
@@ -96,7 +96,8 @@ impl Acts {
         }
     }
 
-    /// Stops recording acts, or goes on: they are parts of another act.
+    /// Adds to the number of acts that are being carried out as one. While it is greater than 0,
+    /// the acts that they consist of are not recorded.
     pub(crate) fn add_unrecorded(&self, by: i32) {
         self.unrecorded.set(self.unrecorded.get() + by);
     }

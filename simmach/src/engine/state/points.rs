@@ -1,4 +1,4 @@
-//! Passes of points: the strikes that are bound to them happen within the poll of the code that passes.
+//! Passes of points. The strikes that are bound to a pass happen within the poll of the code that passes.
 
 use crate::engine::acts::{AnchorEvent, PointFault};
 use crate::engine::ids::Scope;
@@ -7,7 +7,7 @@ use crate::engine::record::event::Event;
 use crate::engine::state::Engine;
 
 impl Engine {
-    /// The running code passes a point.
+    /// Handles a pass of a point by the running code.
     pub(crate) fn pass_point(&self, name: &str) -> PointFault {
         let scope = self.scope();
         let pass = Pass { machine: scope.machine, point: Points::number(name) };

@@ -56,6 +56,25 @@ fn cadence_is_every_so_often_once_or_within_a_span() {
     assert_eq!(twice.len(), 2);
 }
 
+/// The plan ends with the span, even if it waits for an event.
+#[test]
+fn cadence_within_a_span_ends_a_wait_for_an_event() {
+    let waits: [fn() -> Cadence; 3] = [
+        || Cadence::at_point("nowhere", 1..=1),
+        || Cadence::at_commit(1..=1),
+        || Cadence::at_step(1..=1),
+    ];
+    for cadence in waits {
+        let after = || kills().when(Cadence::once(1.secs()));
+        let plan = move || {
+            let waits = kills().when(cadence().within(0.secs()..5.secs()));
+            InSequence::new().plan(waits).plan(after())
+        };
+        let ran = pass(move || five().plan(plan()).body(async |_| sleep(10.secs()).await));
+        assert_eq!(hits(&ran).iter().map(|hit| hit.0).collect::<Vec<_>>(), [6]);
+    }
+}
+
 #[test]
 fn cadence_depends_on_a_condition() {
     let held = hits(&plan!(
@@ -157,6 +176,31 @@ fn budget_limits_all_plans_together() {
     assert_eq!(most_down(both), (1, 4));
 }
 
+/// A machine that the test powered off or paused counts, and one without services does not.
+#[test]
+fn budget_counts_machines_that_are_down_or_paused() {
+    let victims = |most: usize, prepare: fn(Sim) -> std::result::Result<(), ControlError>| {
+        let ran = pass(move || {
+            let budget = Budget::at_most(most, "kv*");
+            let pauses = FaultPlan::new(Pause).lasting(1.secs()).budget(budget);
+            let plan = pauses.when(Cadence::every(1.secs()));
+            let spec = SpecBuilder::new().machine("kv{1..=3}", obeys);
+            spec.client("kv4").plan(plan).body(async move |sim: Sim| {
+                prepare(sim)?;
+                sleep(60.secs()).await;
+                Result::<()>::Ok(())
+            })
+        });
+        let pauses =
+            ran.faults.iter().filter(|fault| fault.effect == Effect::Pause && fault.at > 0);
+        pauses.filter_map(|fault| Some(fault.machine?.0 + 1)).collect::<BTreeSet<u32>>()
+    };
+    assert_eq!(victims(1, |_| Ok(())), BTreeSet::from([1, 2, 3]));
+    assert_eq!(victims(1, |sim| sim.power_off("kv1")), BTreeSet::new());
+    assert_eq!(victims(1, |sim| sim.pause("kv1")), BTreeSet::new());
+    assert_eq!(victims(2, |sim| sim.pause("kv1")), BTreeSet::from([2, 3]));
+}
+
 #[test]
 fn strike_of_several_faults_hits_one_victim() {
     let ran = pass(|| {
@@ -217,6 +261,7 @@ fn plan_that_can_never_strike_is_a_mistake() {
             "`within`: the plan can never strike",
         ),
         (cadence(Cadence::every(9.secs()).within(1.secs()..5.secs())), "set a shorter time"),
+        (cadence(Cadence::every(Duration::MAX).within(1.secs()..5.secs())), "set a shorter time"),
         (cadence(Cadence::drawn().times(0)), "`times`: with 0 times"),
         (cadence(Cadence::at_commit(RangeInclusive::new(5, 2))), "`at_commit`: the range 5..=2"),
         (cadence(Cadence::at_point("", 1..=2)), "the name of the point is empty"),

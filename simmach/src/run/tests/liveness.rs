@@ -64,6 +64,33 @@ fn core_is_healed_and_the_rest_stays_broken() {
     }
 }
 
+/// A core whose disks fail, or whose power is about to fail, could not serve.
+#[test]
+fn core_has_disks_without_faults() {
+    async fn writes() -> std::io::Result<()> {
+        loop {
+            sleep(100.millis()).await;
+            let is_written = std::fs::write("/data", "text").is_ok();
+            Sim::current().state::<Cell<bool>>().set(is_written);
+        }
+    }
+    pass(|| {
+        SpecBuilder::new().machine("kv1", writes).body(async |sim: Sim| {
+            let is_written = || sim.state::<Cell<bool>>().get();
+            sim.fail_writes("kv1")?;
+            sleep(1.secs()).await;
+            assert!(!is_written());
+            sim.heal_core("kv1", 1).await?;
+            assert!(is_written(), "the disk is repaired");
+            sim.power_off_at_call("kv1", 20)?;
+            sim.heal_core("kv1", 1).await?;
+            sleep(10.secs()).await;
+            assert!(sim.is_up("kv1"), "the power failure is cancelled");
+            Result::<()>::Ok(())
+        })
+    });
+}
+
 #[test]
 fn core_of_too_many_or_of_none_is_an_error() {
     pass(|| {

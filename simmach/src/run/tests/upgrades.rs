@@ -86,3 +86,39 @@ fn rolling_upgrade_takes_one_machine_after_the_other_and_goes_back() {
     }
     assert!(firsts.len() > 1, "the order is drawn");
 }
+
+/// A replay finds an upgrade by its name, which contains the machines.
+#[test]
+fn rolling_upgrades_of_several_services_are_replayed() {
+    fn spec() -> SpecBuilder {
+        let upgrade = |machines: &str| {
+            RollingUpgrade::to(v2).every(1.secs()).machines(machines).grace(100.millis())
+        };
+        let spec =
+            SpecBuilder::new().machine("a{1..=2}", v1).machine("b{1..=2}", async || v1().await);
+        spec.plan(upgrade("a*")).plan(upgrade("b*"))
+    }
+    let rolls = || {
+        spec().body(async |sim: Sim| {
+            sleep(20.secs()).await;
+            sim.log(notes().borrow().join(" "));
+        })
+    };
+    let kept = |overlay| {
+        let keep = Keep { deviations: RecordLevel::All, log: true, ..Keep::default() };
+        run_spec(rolls, 1, overlay, keep, Arc::default())
+    };
+    let whole = kept(Overlay::default());
+    assert_eq!(whole.verdict, Verdict::Passed);
+    let scripted = kept(Overlay::default().with_script(Some(Script::of(&whole.acts))));
+    let versions = |run: &Outcome| run.log.last().map(|line| line.text.clone());
+    assert!(versions(&whole).is_some_and(|versions| versions.matches("12").count() == 4));
+    assert_eq!(versions(&whole), versions(&scripted));
+    // Two plans for the same machines cannot be told apart.
+    let twice = move || {
+        let plan = RollingUpgrade::to(v1).machines("a*");
+        spec().plan(plan).body(async |_| sleep(1.secs()).await)
+    };
+    let Verdict::Broken(message) = outcome(0, twice).verdict else { panic!("it runs") };
+    assert!(message.contains("two faults of plans have the name `upgrade of a*`"), "{message}");
+}
