@@ -32,8 +32,9 @@ use crate::engine::{MachineId, Name, ProcessId, TimerKey};
 use crate::guest::Runtime;
 
 pub(crate) use crate::machine::disk_faults::{
-    DiskCopy, break_disk, cancel_power_off_at_call, copy_disk, describe_fault, has_disk_fault,
-    power_off_at_call, repair_disk, restore_disk,
+    DiskCopy, awaits_power_off, awaits_power_off_by, break_disk, cancel_power_off_at_call,
+    copy_disk, describe_end, describe_fault, end_disk_fault, has_disk_fault, power_off_at_call,
+    repair_disk, restore_disk,
 };
 pub(crate) use crate::machine::disks::{disk_images, is_disk_empty};
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};

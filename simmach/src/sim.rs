@@ -162,7 +162,7 @@ impl Sim {
     /// In detail:
     ///
     /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
-    /// - Partitions heal, clogs are released, and packet filters are removed.
+    /// - Partitions heal, clogs are released, packet filters are removed, and impairments of links end.
     /// - Links get back the profiles of the topology, and clocks are reset.
     /// - Paused processes resume.
     /// - Faults of disks end, and a power failure at a later call is cancelled. Disks that were wiped or replaced stay so.
@@ -275,6 +275,7 @@ fn repair_everything() {
     changed |= net::control::heal_all();
     changed |= net::control::unclog_all();
     changed |= net::control::clear_filters();
+    changed |= net::control::end_impairments();
     if net::control::restore_links() {
         engine::trace(Event::LinksRestored);
         changed = true;

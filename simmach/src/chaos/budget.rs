@@ -9,7 +9,8 @@ use crate::sim;
 
 /// Limits how many machines of a group are down or hit at a time.
 ///
-/// A machine counts while none of its services runs or its processes are paused, for whatever reason.
+/// A machine counts while none of its services runs, its processes are paused, or its disk has a
+/// fault, for whatever reason.
 /// It also counts while a strike of `Swarm` or a `FaultPlan` hits it with a fault of the network, or
 /// with any other fault that [takes machines down](crate::Fault::takes_down). Machines without
 /// services do not count.
@@ -133,6 +134,7 @@ impl Groups {
                 more.contains(machine)
                     || sim::is_hit(**machine)
                     || machine::is_paused(**machine)
+                    || machine::has_disk_fault(**machine, None)
                     || !machine::has_running_service(**machine)
             };
             group.members.iter().filter(is_out).count() <= group.limit

@@ -10,9 +10,17 @@
 //! ```
 
 mod clocks;
+mod connections;
+mod disks;
+mod impairments;
 mod machines;
 mod network;
 
 pub use crate::chaos::faults::clocks::{ClockStep, Drift};
+pub use crate::chaos::faults::connections::OneConnection;
+pub use crate::chaos::faults::disks::{
+    FailReads, FailSync, FailWrites, FullDisk, PowerOffInCall, StallDisk,
+};
+pub use crate::chaos::faults::impairments::{Duplicate, Reorder, Throttle};
 pub use crate::chaos::faults::machines::{Kill, Pause, PowerOff, Stop, Wipe};
-pub use crate::chaos::faults::network::{Clog, Delay, Isolate, Loss, OneWay};
+pub use crate::chaos::faults::network::{Bridge, Clog, Delay, Isolate, Loss, OneWay};

@@ -314,6 +314,22 @@ impl Strike {
         sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
     }
 
+    /// Powers a machine off at a later call that changes its files, counted from 1.
+    pub(crate) fn take_power_at_call(self, machine: MachineId, calls: u64) {
+        sim::request_fault(true, &[machine], String::new);
+        let act = Act::PowerOffAtCall { machine, calls };
+        sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
+    }
+
+    /// Takes back what [`take_power_at_call`](Self::take_power_at_call) has announced, if it has not
+    /// happened.
+    pub(crate) fn keep_power(self, machine: MachineId) {
+        if machine::awaits_power_off_by(machine, self.owner()) {
+            let act = Act::CancelPowerOff { machine };
+            sim::acts::perform(self.owner(), &act, || sim::acts::describe(&act));
+        }
+    }
+
     /// Restores what its plan took down, unless another plan or the test keeps it down.
     pub(crate) fn restore(self) {
         for machine in machine::taken_down_by(self.plan) {

@@ -26,8 +26,14 @@ pub(super) struct Faults {
     waiters: Vec<Waker>,
 }
 
-/// Takes the power of a machine.
-pub(crate) type PowerFailure = fn(MachineId);
+/// A power failure that comes at a later call.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct PowerFailure {
+    /// The plan of the library that causes it, if any.
+    pub(crate) owner: Option<u64>,
+    /// Takes the power of a machine, on behalf of the owner.
+    pub(crate) take_power: fn(MachineId, Option<u64>),
+}
 
 /// What a call on a file does to the disk.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,11 +73,23 @@ pub(crate) fn break_disk(machine: MachineId, fault: DiskFault) {
 
 /// Ends all faults of a disk. What waits for it goes on.
 pub(crate) fn repair(machine: MachineId) {
+    end_faults(machine, |_| true);
+}
+
+/// Ends one fault of a disk, and leaves the others. What waits for a stalled disk goes on.
+pub(crate) fn end_fault(machine: MachineId, fault: DiskFault) {
+    end_faults(machine, |other| other == fault);
+}
+
+fn end_faults(machine: MachineId, ends: impl Fn(DiskFault) -> bool) {
     let ended = with(|disks| {
         let disk = disks.disk(machine);
-        disk.files.is_full = false;
         let faults = &mut disk.faults;
-        faults.active.clear();
+        faults.active.retain(|fault| !ends(*fault));
+        disk.files.is_full = faults.active.contains(&DiskFault::Full);
+        if faults.active.contains(&DiskFault::Stall) {
+            return Ok(Default::default());
+        }
         Ok((std::mem::take(&mut faults.waiting), std::mem::take(&mut faults.waiters)))
     });
     let Ok((waiting, waiters)) = ended else { return };
@@ -99,10 +117,10 @@ pub(crate) fn fail_power_at(machine: MachineId, at: Option<(u64, PowerFailure)>)
     });
 }
 
-/// Whether the power of a machine is to fail at a later call.
-pub(crate) fn awaits_power_failure(machine: MachineId) -> bool {
-    let awaits = with(|disks| Ok(disks.faults(machine).is_some_and(|own| own.power.is_some())));
-    awaits.unwrap_or(false)
+/// Returns the power failure that is to come at a later call on a machine's files, if any.
+pub(crate) fn awaited_power_failure(machine: MachineId) -> Option<PowerFailure> {
+    let awaited = with(|disks| Ok(disks.faults(machine).and_then(|own| own.power)));
+    awaited.ok().flatten().map(|(_, failure)| failure)
 }
 
 /// A call on a machine's files has been made. `is_done`: whether it succeeded.
@@ -115,13 +133,13 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
         let faults = &mut disks.disk(machine).faults;
         if is_done
             && access != Access::Read
-            && let Some((calls, fail)) = &mut faults.power
+            && let Some((calls, failure)) = &mut faults.power
         {
             *calls = calls.saturating_sub(1);
             if *calls == 0 {
-                let fail = *fail;
+                let failure = *failure;
                 faults.power = None;
-                return Ok(Aftermath::PowerFails(fail));
+                return Ok(Aftermath::PowerFails(failure));
             }
         }
         let latency = match access {

@@ -97,6 +97,25 @@ pub(crate) enum Act {
     },
     /// A fault that the user wrote is undone.
     EndOwn { number: u64 },
+    /// One fault of a machine's disk ends. Its other faults stay.
+    EndDiskFault { machine: MachineId, fault: DiskFault },
+    /// A machine that was to lose power at a later call on its files keeps it.
+    CancelPowerOff { machine: MachineId },
+    /// Packets from one group of machines to another are impaired, beyond what their links do.
+    Impair { number: u64, from: Vec<MachineId>, to: Vec<MachineId>, impairment: Impairment },
+    /// An impairment ends.
+    EndImpairment { number: u64 },
+}
+
+/// What an impairment does to packets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) enum Impairment {
+    /// Packets arrive twice, with this probability in millionths.
+    Duplicate { per_million: u32 },
+    /// Packets are held back by up to `delay` nanoseconds, with this probability in millionths.
+    Reorder { per_million: u32, delay: u64 },
+    /// The bandwidth is limited, with a queue of `queue` bytes.
+    Throttle { bytes_per_second: u64, queue: u64 },
 }
 
 /// A fault of a machine's disk.
@@ -233,6 +252,7 @@ impl Act {
             | Self::PowerOffAtCall { .. }
             | Self::Restore { .. }
             | Self::Filter { .. }
+            | Self::Impair { .. }
             | Self::Point { .. }
             | Self::Own { .. } => true,
             Self::Link { is_original, .. } => !is_original,
@@ -244,7 +264,10 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::EndImpairment { .. }
             | Self::RepairDisk { .. }
+            | Self::EndDiskFault { .. }
+            | Self::CancelPowerOff { .. }
             | Self::Snapshot { .. }
             | Self::EndOwn { .. }
             | Self::Settle => false,
@@ -263,7 +286,9 @@ impl Act {
             | Self::Wipe { machine }
             | Self::BreakDisk { machine, .. }
             | Self::RepairDisk { machine }
+            | Self::EndDiskFault { machine, .. }
             | Self::PowerOffAtCall { machine, .. }
+            | Self::CancelPowerOff { machine }
             | Self::Snapshot { machine, .. }
             | Self::Restore { machine, .. }
             | Self::Point { machine, .. }
@@ -280,6 +305,8 @@ impl Act {
             | Self::Link { .. }
             | Self::Filter { .. }
             | Self::EndFilter { .. }
+            | Self::Impair { .. }
+            | Self::EndImpairment { .. }
             | Self::EndOwn { .. }
             | Self::Settle => None,
         }
@@ -288,9 +315,9 @@ impl Act {
     /// The machines whose events it can be bound to.
     pub(crate) fn involved(&self) -> Vec<MachineId> {
         match self {
-            Self::Partition { from, to, .. } | Self::Clog { from, to } => {
-                [from.as_slice(), to.as_slice()].concat()
-            }
+            Self::Partition { from, to, .. }
+            | Self::Clog { from, to }
+            | Self::Impair { from, to, .. } => [from.as_slice(), to.as_slice()].concat(),
             Self::Link { paths: LinkPaths::Machines { from, to }, .. } => {
                 [from.as_slice(), to.as_slice()].concat()
             }
@@ -310,9 +337,10 @@ impl Act {
             | Self::Restore { machine, .. }
             | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => std::slice::from_ref(machine),
-            Self::Partition { from, .. } | Self::Clog { from, .. } | Self::Filter { from, .. } => {
-                from
-            }
+            Self::Partition { from, .. }
+            | Self::Clog { from, .. }
+            | Self::Filter { from, .. }
+            | Self::Impair { from, .. } => from,
             Self::Link { paths: LinkPaths::Machines { from, .. }, .. } => from,
             Self::Own { victims, .. } => victims,
             Self::Link { paths: LinkPaths::Zones { .. }, .. }
@@ -323,7 +351,10 @@ impl Act {
             | Self::HealAll
             | Self::Unclog { .. }
             | Self::EndFilter { .. }
+            | Self::EndImpairment { .. }
             | Self::RepairDisk { .. }
+            | Self::EndDiskFault { .. }
+            | Self::CancelPowerOff { .. }
             | Self::Snapshot { .. }
             | Self::EndOwn { .. }
             | Self::Settle => &[],

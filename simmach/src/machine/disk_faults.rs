@@ -5,7 +5,7 @@ use std::io;
 use crate::engine::acts::DiskFault;
 use crate::engine::record::event::DiskChange;
 use crate::engine::{self, Effect, Event, MachineId};
-use crate::machine::disks::files;
+use crate::machine::disks::files::{self, PowerFailure};
 use crate::machine::power::power_off;
 use crate::storage::{self, StoreCopies};
 
@@ -38,20 +38,40 @@ pub(crate) fn repair_disk(machine: MachineId) -> bool {
     true
 }
 
+/// Ends one fault of a machine's disk, and leaves the others.
+pub(crate) fn end_disk_fault(machine: MachineId, fault: DiskFault) {
+    if fault == DiskFault::Full {
+        storage::set_full(machine, false);
+    }
+    engine::trace(Event::DiskChanged { machine, change: DiskChange::FaultEnded });
+    files::end_fault(machine, fault);
+}
+
 /// Whether the disk of a machine has this fault, or any if it is `None`.
 pub(crate) fn has_disk_fault(machine: MachineId, fault: Option<DiskFault>) -> bool {
     files::has_fault(machine, fault)
 }
 
-/// Has a machine lose its power at a changing call on its files, counted from 1.
-pub(crate) fn power_off_at_call(machine: MachineId, calls: u64) {
-    files::fail_power_at(machine, Some((calls, |machine| power_off(machine, None))));
+/// Has a machine lose its power at a changing call on its files, counted from 1. `owner` is the plan of the library that does
+/// this, if any.
+pub(crate) fn power_off_at_call(machine: MachineId, calls: u64, owner: Option<u64>) {
+    files::fail_power_at(machine, Some((calls, PowerFailure { owner, take_power: power_off })));
     engine::trace(Event::DiskChanged { machine, change: DiskChange::PowerFailsAtCall });
+}
+
+/// Whether a machine is to lose its power at a later call on its files.
+pub(crate) fn awaits_power_off(machine: MachineId) -> bool {
+    files::awaited_power_failure(machine).is_some()
+}
+
+/// Whether a machine is to lose its power at a later call, because of this plan of the library, or the test.
+pub(crate) fn awaits_power_off_by(machine: MachineId, owner: Option<u64>) -> bool {
+    files::awaited_power_failure(machine).is_some_and(|failure| failure.owner == owner)
 }
 
 /// Cancels what [`power_off_at_call`] has announced. Returns false if there is nothing to cancel.
 pub(crate) fn cancel_power_off_at_call(machine: MachineId) -> bool {
-    let awaits = files::awaits_power_failure(machine);
+    let awaits = awaits_power_off(machine);
     if awaits {
         files::fail_power_at(machine, None);
     }
@@ -87,4 +107,15 @@ fn change_of(fault: DiskFault) -> DiskChange {
 /// A fault in words.
 pub(crate) fn describe_fault(fault: DiskFault) -> &'static str {
     change_of(fault).words()
+}
+
+/// The end of a fault in words.
+pub(crate) fn describe_end(fault: DiskFault) -> &'static str {
+    match fault {
+        DiskFault::NextSync => "syncs succeed",
+        DiskFault::Reads => "reads succeed",
+        DiskFault::Writes => "writes succeed",
+        DiskFault::Full => "it has free space",
+        DiskFault::Stall => "its calls return",
+    }
 }

@@ -48,7 +48,8 @@ pub(super) fn wipe(machine: MachineId) -> io::Result<()> {
 #[cfg(all(target_os = "linux", target_env = "gnu", target_pointer_width = "64"))]
 pub(super) mod files {
     pub(in crate::machine) use crate::disk::faults::{
-        awaits_power_failure, break_disk, fail_power_at, has_fault, repair,
+        PowerFailure, awaited_power_failure, break_disk, end_fault, fail_power_at, has_fault,
+        repair,
     };
     pub(super) use crate::disk::machines::{images, is_empty, wipe};
     use crate::disk::orphans;
@@ -90,7 +91,14 @@ pub(super) mod files {
     use crate::engine::{MachineId, ProcessId};
 
     pub(in crate::machine) type FileCopy = ();
-    type PowerFailure = fn(MachineId);
+
+    /// A power failure at a later call, which no call reaches.
+    #[derive(Clone, Copy)]
+    pub(in crate::machine) struct PowerFailure {
+        pub(in crate::machine) owner: Option<u64>,
+        #[expect(dead_code, reason = "no call on files is answered")]
+        pub(in crate::machine) take_power: fn(MachineId, Option<u64>),
+    }
 
     pub(in crate::machine) fn keep_disk(_: MachineId, _: ProcessId) {}
 
@@ -100,14 +108,16 @@ pub(super) mod files {
 
     pub(in crate::machine) fn repair(_: MachineId) {}
 
+    pub(in crate::machine) fn end_fault(_: MachineId, _: DiskFault) {}
+
     pub(in crate::machine) fn has_fault(_: MachineId, _: Option<DiskFault>) -> bool {
         false
     }
 
     pub(in crate::machine) fn fail_power_at(_: MachineId, _: Option<(u64, PowerFailure)>) {}
 
-    pub(in crate::machine) fn awaits_power_failure(_: MachineId) -> bool {
-        false
+    pub(in crate::machine) fn awaited_power_failure(_: MachineId) -> Option<PowerFailure> {
+        None
     }
 
     pub(in crate::machine) fn copy(_: MachineId) -> FileCopy {}

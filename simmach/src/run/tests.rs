@@ -8,6 +8,7 @@ mod disk_faults;
 mod disk_profiles;
 mod endless_loops;
 mod fault_plans;
+mod faults;
 mod files;
 mod instants;
 mod liveness;

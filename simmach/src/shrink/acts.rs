@@ -1,7 +1,7 @@
 //! The acts of a script as items of the shrinker, which removes acts with their repairs, moves
 //! acts, and weakens them.
 
-use crate::engine::acts::{Act, PointFault, RecordedAct, Script, TimedAct, When};
+use crate::engine::acts::{Act, Impairment, PointFault, RecordedAct, Script, TimedAct, When};
 use crate::engine::draws::family::Family;
 use crate::engine::draws::{below_of, mix};
 use crate::engine::ids::MachineId;
@@ -155,6 +155,24 @@ impl ShrinkItem {
                     Box::new(TimedAct { act, ..(**timed).clone() })
                 }));
             }
+            Act::Impair { number, from, to, impairment } => {
+                let act = |from: &[_], to: &[_], impairment| {
+                    let (number, from, to) = (*number, from.to_vec(), to.to_vec());
+                    let act = Act::Impair { number, from, to, impairment };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                };
+                let milder = [6, 3, 1].map(|shift| act(from, to, milder(*impairment, shift)));
+                weaker.extend(milder);
+                weaker.extend(less(from).into_iter().map(|from| act(&from, to, *impairment)));
+                weaker.extend(less(to).into_iter().map(|to| act(from, &to, *impairment)));
+            }
+            Act::PowerOffAtCall { machine, calls } => {
+                weaker.extend([63, 3, 1].map(|shift| {
+                    let calls = (calls >> shift).max(1);
+                    let act = Act::PowerOffAtCall { machine: *machine, calls };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                }));
+            }
             Act::Own { drawn, victims, .. } => {
                 weaker.extend(weaker_own(timed, drawn, victims).into_iter().map(Box::new))
             }
@@ -194,6 +212,22 @@ fn weaker_own(timed: &TimedAct, drawn: &[(u32, u64)], victims: &[MachineId]) -> 
     let all = [63, 6, 3, 1].map(|shift| smaller(shift, None));
     let each = (0..drawn.len()).flat_map(|nth| [63, 1].map(|shift| smaller(shift, Some(nth))));
     all.into_iter().chain(each).chain(less(victims).into_iter().map(on)).collect()
+}
+
+/// The same impairment, milder by a power of two.
+fn milder(impairment: Impairment, shift: u32) -> Impairment {
+    match impairment {
+        Impairment::Duplicate { per_million } => {
+            Impairment::Duplicate { per_million: per_million >> shift }
+        }
+        Impairment::Reorder { per_million, delay } => {
+            Impairment::Reorder { per_million: per_million >> shift, delay }
+        }
+        Impairment::Throttle { bytes_per_second, queue } => {
+            let bytes_per_second = bytes_per_second.saturating_mul(1 << shift);
+            Impairment::Throttle { bytes_per_second, queue }
+        }
+    }
 }
 
 /// Returns shorter lists: each half, then the list without one of its elements. No list is empty.

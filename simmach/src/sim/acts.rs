@@ -5,7 +5,9 @@
 
 use std::time::Duration;
 
-use crate::engine::acts::{Act, Anchor, AnchorEvent, DueAct, LinkPaths, PointFault, Processes};
+use crate::engine::acts::{
+    Act, Anchor, AnchorEvent, DueAct, Impairment, LinkPaths, PointFault, Processes,
+};
 use crate::engine::log::{self, Level};
 use crate::engine::points::Pass;
 use crate::engine::record::event::LinkChange;
@@ -117,14 +119,32 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
             with(|world| world.filters.extend(filter.map(|filter| (*number, filter))));
         }
         Act::EndFilter { number } => drop(with(|world| world.filters.remove(number))),
+        Act::Impair { number, from, to, impairment } => {
+            net::control::impair(*number, from, to, *impairment);
+            link_changed(LinkChange::Impaired, from, to);
+            engine::record_fault(Effect::Impairment, None, text);
+        }
+        Act::EndImpairment { number } => {
+            net::control::end_impairment(*number);
+            link_changed(LinkChange::ImpairmentEnded, &[], &[]);
+            log_line(text);
+        }
         Act::Settle => repair_everything(),
         Act::BreakDisk { machine, fault } => machine::break_disk(*machine, *fault),
         Act::RepairDisk { machine } => {
             machine::repair_disk(*machine);
             log::write_line(Level::Fault, *machine, text);
         }
+        Act::EndDiskFault { machine, fault } => {
+            machine::end_disk_fault(*machine, *fault);
+            log::write_line(Level::Fault, *machine, text);
+        }
         Act::PowerOffAtCall { machine, calls } => {
-            machine::power_off_at_call(*machine, *calls);
+            machine::power_off_at_call(*machine, *calls, owner);
+            log::write_line(Level::Fault, *machine, text);
+        }
+        Act::CancelPowerOff { machine } => {
+            machine::cancel_power_off_at_call(*machine);
             log::write_line(Level::Fault, *machine, text);
         }
         Act::Snapshot { machine, number } => {
@@ -171,7 +191,9 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
         }
         Act::BreakDisk { machine, fault } => !machine::has_disk_fault(*machine, Some(*fault)),
         Act::RepairDisk { machine } => machine::has_disk_fault(*machine, None),
+        Act::EndDiskFault { machine, fault } => machine::has_disk_fault(*machine, Some(*fault)),
         Act::PowerOffAtCall { machine, .. } => machine::has_power(*machine),
+        Act::CancelPowerOff { machine } => machine::awaits_power_off_by(*machine, owner),
         Act::Partition { from, to, both_ways } => {
             let would = |from, to| net::control::would_partition(owner, from, to, true);
             would(from, to) || *both_ways && would(to, from)
@@ -196,9 +218,11 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
         Act::EndFilter { number } => {
             with(|world| world.filters.contains_key(number)).unwrap_or(false)
         }
+        Act::EndImpairment { number } => net::control::has_impairment(*number),
         Act::HealAll => net::control::is_any_partitioned(),
         Act::EndOwn { number } => own_faults::has_begun(*number),
         Act::Filter { .. }
+        | Act::Impair { .. }
         | Act::Settle
         | Act::Snapshot { .. }
         | Act::Point { .. }
@@ -362,15 +386,30 @@ pub(crate) fn describe(act: &Act) -> String {
             format!("packet filter added: {} -> {}", names(from), names(to))
         }
         Act::EndFilter { .. } => "packet filter removed".to_owned(),
+        Act::Impair { from, to, impairment, .. } => {
+            let what = match impairment {
+                Impairment::Duplicate { .. } => "packets arrive twice".to_owned(),
+                Impairment::Reorder { .. } => "packets overtake each other".to_owned(),
+                Impairment::Throttle { bytes_per_second, .. } => {
+                    format!("bandwidth limited to {bytes_per_second} bytes per second")
+                }
+            };
+            format!("{what}: {} -> {}", names(from), names(to))
+        }
+        Act::EndImpairment { .. } => "link no longer impaired".to_owned(),
         Act::Settle => "cluster settled".to_owned(),
         Act::BreakDisk { fault, .. } => machine::describe_fault(*fault).to_owned(),
         Act::RepairDisk { .. } => "disk repaired".to_owned(),
+        Act::EndDiskFault { fault, .. } => {
+            format!("disk repaired: {}", machine::describe_end(*fault))
+        }
         Act::PowerOffAtCall { calls: 1, .. } => {
             "loses power at its next change of files".to_owned()
         }
         Act::PowerOffAtCall { calls, .. } => {
             format!("loses power at change {calls} of its files, counted from here")
         }
+        Act::CancelPowerOff { .. } => "keeps its power".to_owned(),
         Act::Snapshot { .. } => "disk copied".to_owned(),
         Act::Restore { .. } => "disk replaced by a snapshot".to_owned(),
         Act::Own { name, victims, .. } => format!("{name}: {}", names(victims)),

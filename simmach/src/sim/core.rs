@@ -113,6 +113,7 @@ fn heal(core: &[MachineId]) {
     });
     own_faults::undo_all();
     net::control::clear_filters();
+    net::control::end_impairments();
     net::control::restore_links();
     let body = with(|world| world.body);
     let reached: Vec<MachineId> = core.iter().copied().chain(body).collect();

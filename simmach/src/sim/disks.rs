@@ -108,6 +108,21 @@ impl Sim {
         Ok(())
     }
 
+    /// Ends one kind of fault of the disks of the matching machines. Other faults stay.
+    pub(crate) fn end_disk_fault(
+        &self,
+        selector: &Selector,
+        fault: DiskFault,
+    ) -> Result<(), ControlError> {
+        for machine in resolve_machines(selector)? {
+            if machine::has_disk_fault(machine, Some(fault)) {
+                let act = Act::EndDiskFault { machine, fault };
+                acts::perform(None, &act, || acts::describe(&act));
+            }
+        }
+        Ok(())
+    }
+
     /// Powers off each matching machine in the middle of its `calls`th call from now that changes or syncs files; 1 is the next
     /// one, and 0 counts as 1. Calls that fail do not count. A write to a file opened with `O_SYNC` counts as a
     /// write and as a sync. Another call of this method replaces the number.

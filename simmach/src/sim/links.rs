@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::engine::acts::{Act, LinkPaths};
+use crate::engine::acts::{Act, Impairment, LinkPaths};
 use crate::engine::log::{self, Level};
 use crate::engine::record::event::LinkChange;
 use crate::engine::{self, Event, MachineId, Scope};
@@ -13,7 +13,7 @@ use crate::net::{
     RemainingPartitions, SocketEntry,
 };
 use crate::sim::machines::no_match;
-use crate::sim::world::{plan_name, request_fault};
+use crate::sim::world::{plan_name, request_fault, with};
 use crate::sim::{ControlError, Sim, acts};
 
 /// Begins a partition, unless the overlay leaves it out or it exists already. `plan` is the plan of
@@ -251,6 +251,25 @@ impl Sim {
         Ok(filter.expect("simmach::Sim::filter_packets was called outside a run"))
     }
 
+    /// Impairs the paths from one group of machines to another, until the guard is dropped.
+    pub(crate) fn impair(
+        &self,
+        from: &Selector,
+        to: &Selector,
+        impairment: Impairment,
+    ) -> Result<ImpairmentGuard, ControlError> {
+        let (from, to) = (ends(from)?, ends(to)?);
+        let number = with(|world| {
+            world.impairments += 1;
+            world.impairments
+        });
+        let number = number.unwrap_or(0);
+        request_fault(true, &from, String::new);
+        let act = Act::Impair { number, from, to, impairment };
+        acts::perform(None, &act, || acts::describe(&act));
+        Ok(ImpairmentGuard { number })
+    }
+
     /// Changes the link profile for packets from one group of machines to another, in this direction only.
     ///
     /// It overrides the profile of the link between their zones, until [`settle`](Self::settle). Setting the profile that the
@@ -343,6 +362,23 @@ impl Sim {
     /// ```
     pub fn captured(&self) -> Option<Vec<u8>> {
         net::control::captured()
+    }
+}
+
+/// Ends an impairment of a plan of the library when it is dropped.
+#[derive(Debug)]
+pub(crate) struct ImpairmentGuard {
+    number: u64,
+}
+
+impl Drop for ImpairmentGuard {
+    fn drop(&mut self) {
+        // At the end of a run, the link is not repaired.
+        let is_running = engine::live_scope().is_some();
+        if is_running && net::control::has_impairment(self.number) {
+            let act = Act::EndImpairment { number: self.number };
+            acts::perform(None, &act, || acts::describe(&act));
+        }
     }
 }
 

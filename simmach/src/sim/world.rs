@@ -43,6 +43,8 @@ pub(crate) struct World {
     pub(super) spared: BTreeSet<MachineId>,
     /// The packet filters of a script, by their numbers in the script.
     pub(super) filters: BTreeMap<u64, PacketFilter>,
+    /// Number of impairments so far.
+    pub(super) impairments: u64,
     /// Copies of disks, by the numbers of their snapshots.
     pub(super) disks: BTreeMap<u64, Rc<DiskCopy>>,
     /// Number of snapshots so far that the test took, and that plans took.
@@ -137,6 +139,7 @@ pub(crate) fn install(seed: u64, body: MachineId) -> Sim {
         faults: BTreeMap::new(),
         spared: BTreeSet::new(),
         filters: BTreeMap::new(),
+        impairments: 0,
         disks: BTreeMap::new(),
         snapshots: 0,
         snapshots_of_plans: 0,

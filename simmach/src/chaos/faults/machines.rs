@@ -76,7 +76,7 @@ fn take_power(hit: &Hit) {
 }
 
 /// Whether a machine can lose power. The machine of the test's body cannot.
-fn is_not_the_body(name: &str) -> bool {
+pub(super) fn is_not_the_body(name: &str) -> bool {
     let body = machine::body_machine().and_then(crate::sim::name_of);
     body.as_deref() != Some(name)
 }

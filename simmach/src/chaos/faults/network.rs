@@ -6,13 +6,24 @@ use std::time::Duration;
 use crate::chaos::fault::Fault;
 use crate::chaos::hit::Hit;
 use crate::chaos::pace::DurationRange;
+use crate::chaos::target::selector;
 use crate::machine::Selector;
 use crate::net::{PacketFate, PacketInfo};
-use crate::sim::{ControlError, Sim};
+use crate::sim::{self, ControlError, Idle, Sim};
 
 /// Partitions the network between the victims and the other machines that the plan may hit.
+///
+/// The size of the two sides is that of the target: [`Target::minority`](crate::Target::minority) and
+/// [`Target::majority`](crate::Target::majority) separate the machines into two groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Isolate;
+
+/// Partitions the network between the victims and the other machines that the plan may hit, except one
+/// of them, which still reaches both sides. Each strike draws this machine.
+///
+/// It needs at least two other machines. Otherwise, a strike does nothing.
+#[derive(Clone, Copy, Debug)]
+pub struct Bridge;
 
 /// Drops the packets in one direction between the victims and the other machines that the plan may
 /// hit. Each strike draws the direction.
@@ -62,7 +73,7 @@ const AMOUNT: u32 = 1;
 const PACKETS: u32 = 1 << 16;
 
 /// Returns the direction of a strike: from the victims to the others, or the reverse.
-fn direction(hit: &Hit) -> (Selector, Selector) {
+pub(super) fn direction(hit: &Hit) -> (Selector, Selector) {
     match hit.below(DIRECTION, 2) {
         0 => (hit.victims(), hit.others()),
         _ => (hit.others(), hit.victims()),
@@ -74,7 +85,7 @@ fn owner(hit: &Hit) -> Option<u64> {
     hit.strike()?.owner()
 }
 
-fn has_nothing_to_do(hit: &Hit) -> bool {
+pub(super) fn has_nothing_to_do(hit: &Hit) -> bool {
     hit.other_ids().is_empty()
 }
 
@@ -91,6 +102,8 @@ macro_rules! network_fault {
     };
 }
 
+pub(super) use network_fault;
+
 impl Fault for Isolate {
     fn name(&self) -> &str {
         "Isolate"
@@ -105,6 +118,46 @@ impl Fault for Isolate {
 
     fn end(&self, hit: &Hit) -> Result<(), ControlError> {
         heal(hit, &hit.victims(), &hit.others())
+    }
+
+    network_fault!();
+}
+
+/// The number of the draw that selects the machine between the sides.
+const BRIDGE: u32 = 0;
+
+/// Returns the machines on the other side of a bridge; `None` if there are none.
+fn beyond_the_bridge(hit: &Hit) -> Option<Selector> {
+    let mut others = hit.other_ids().to_vec();
+    if others.len() < 2 {
+        return None;
+    }
+    others.remove(hit.below(BRIDGE, others.len() as u64) as usize);
+    Some(selector(others))
+}
+
+impl Fault for Bridge {
+    fn name(&self) -> &str {
+        "Bridge"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        let Some(beyond) = beyond_the_bridge(hit) else {
+            sim::record_idle(Idle::TooFew(
+                "a bridge needs at least two machines besides those that are hit: name more \
+                 machines, or hit fewer at once"
+                    .to_owned(),
+            ));
+            return Ok(());
+        };
+        hit.sim().partition_for(owner(hit), &hit.victims(), &beyond)
+    }
+
+    fn end(&self, hit: &Hit) -> Result<(), ControlError> {
+        match beyond_the_bridge(hit) {
+            Some(beyond) => heal(hit, &hit.victims(), &beyond),
+            None => Ok(()),
+        }
     }
 
     network_fault!();

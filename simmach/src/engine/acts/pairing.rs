@@ -79,7 +79,15 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
         },
         (Act::Clock { machine, .. }, Act::Clock { machine: set, .. }) => machine == set,
         (Act::RepairDisk { machine }, Act::BreakDisk { machine: broken, .. }) => machine == broken,
+        (
+            Act::EndDiskFault { machine, fault },
+            Act::BreakDisk { machine: broken, fault: other },
+        ) => (machine, fault) == (broken, other),
+        (Act::CancelPowerOff { machine }, Act::PowerOffAtCall { machine: fails, .. }) => {
+            is_same_owner && machine == fails
+        }
         (Act::EndFilter { number }, Act::Filter { number: added, .. }) => number == added,
+        (Act::EndImpairment { number }, Act::Impair { number: begun, .. }) => number == begun,
         (Act::EndOwn { number }, Act::Own { number: begun, .. }) => number == begun,
         _ => false,
     }

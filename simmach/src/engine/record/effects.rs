@@ -47,6 +47,8 @@ effects! {
     ;
     Clog: "clog", "clogs", /// Packets between two groups of machines were held back.
     ;
+    Impairment: "link impairment", "link impairments", /// Packets between two groups of machines began to be duplicated, reordered or slowed down.
+    ;
     PacketPartitioned: "packet dropped by a partition", "packets dropped by a partition", /// A partition dropped a packet.
     ;
     PacketLost: "packet lost", "packets lost", /// A link lost a packet.

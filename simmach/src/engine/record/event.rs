@@ -83,6 +83,8 @@ pub(crate) enum DiskChange {
     Restored = 15,
     /// The machine loses power at a later call.
     PowerFailsAtCall = 16,
+    /// One fault ended, and the others stay.
+    FaultEnded = 18,
 }
 
 impl DiskChange {
@@ -97,6 +99,7 @@ impl DiskChange {
             Self::Repaired => "disk repaired",
             Self::Restored => "disk replaced by a snapshot",
             Self::PowerFailsAtCall => "loses power at a later call on its files",
+            Self::FaultEnded => "a fault of its disk ended",
         }
     }
 }
@@ -243,6 +246,10 @@ pub(crate) enum LinkChange {
     Unclogged = 4,
     /// The profile changed.
     Profile = 5,
+    /// An impairment began.
+    Impaired = 6,
+    /// An impairment ended. It names no machines.
+    ImpairmentEnded = 7,
 }
 
 impl LinkChange {
@@ -255,6 +262,8 @@ impl LinkChange {
             Self::Clogged => "clogged",
             Self::Unclogged => "unclogged",
             Self::Profile => "link profile changed",
+            Self::Impaired => "impaired",
+            Self::ImpairmentEnded => "no longer impaired",
         }
     }
 }

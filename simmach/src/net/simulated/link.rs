@@ -2,6 +2,7 @@
 //! and captures.
 
 pub(crate) mod filter;
+mod impairments;
 pub(crate) mod latency;
 pub(crate) mod links;
 pub(crate) mod order;

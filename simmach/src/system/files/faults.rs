@@ -27,7 +27,7 @@ pub(super) fn finish<T>(call: FileCall, answer: &Answer<T>) {
     };
     match faults::finish_call(scope.machine, access, answer.is_ok()) {
         Aftermath::Nothing => {}
-        Aftermath::PowerFails(fail) => fail(scope.machine),
+        Aftermath::PowerFails(failure) => (failure.take_power)(scope.machine, failure.owner),
         Aftermath::Takes { latency, stalls, is_stalled } => {
             let nanos = draw_latency(latency, stalls);
             if nanos > 0 && !threads::sleep(Duration::from_nanos(nanos)) {

@@ -3,6 +3,7 @@
 
 use std::net::SocketAddr;
 
+use crate::engine::acts::Impairment;
 use crate::engine::{MachineId, ProcessId, RunId};
 use crate::net::simulated::kernel::datagrams::datagrams_address;
 use crate::net::simulated::kernel::socket::Holder;
@@ -16,6 +17,7 @@ use crate::net::simulated::link::filter::{Choice, PacketFilter};
 use crate::net::simulated::link::links::LinkState;
 use crate::net::simulated::link::partitions::RemainingPartitions;
 use crate::net::simulated::link::profile::{NetworkProfile, Protocol};
+use crate::net::simulated::tcp::State;
 
 /// Switches a machine's power. A machine without power receives nothing.
 pub(crate) fn set_power(machine: MachineId, on: bool) {
@@ -196,6 +198,34 @@ pub(crate) fn sockets(machine: MachineId) -> Vec<SocketEntry> {
     with_kernel(|kernel| kernel.table(machine)).unwrap_or_default()
 }
 
+/// An established TCP connection of a machine with another one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Connection {
+    pub(crate) port: u16,
+    pub(crate) peer: MachineId,
+    pub(crate) peer_port: u16,
+}
+
+/// The established TCP connections of a machine with others.
+pub(crate) fn connections(machine: MachineId) -> Vec<Connection> {
+    let found = with_kernel(|kernel| {
+        let host = kernel.host_of(machine)?;
+        let own = kernel.sockets.iter().map(|(_, socket)| socket);
+        let own = own.filter(|socket| {
+            socket.local.host == host
+                && socket.remote.host != host
+                && socket.connection.state() == State::Established
+        });
+        let connections = own.map(|socket| Connection {
+            port: socket.local.port,
+            peer: MachineId(socket.remote.host),
+            peer_port: socket.remote.port,
+        });
+        Some(connections.collect())
+    });
+    found.flatten().unwrap_or_default()
+}
+
 /// The ports in use on a machine, with their protocols.
 pub(crate) fn ports(machine: MachineId) -> Vec<(Protocol, u16)> {
     let used = with_kernel(|kernel| {
@@ -228,6 +258,40 @@ pub(crate) fn set_pair_profile(from: &[MachineId], to: &[MachineId], profile: &N
         }
         kernel.update_offload();
     });
+}
+
+/// Begins an impairment of every path from `from` to `to`, under a number of its own.
+pub(crate) fn impair(number: u64, from: &[MachineId], to: &[MachineId], impairment: Impairment) {
+    let (from, to) = (numbers(from), numbers(to));
+    with_kernel(|kernel| {
+        kernel.wire.links.impair(number, from, to, impairment);
+        kernel.update_offload();
+    });
+}
+
+/// Ends the impairment with this number. Returns false if there is none.
+pub(crate) fn end_impairment(number: u64) -> bool {
+    let ended = with_kernel(|kernel| {
+        let had = kernel.wire.links.end_impairment(number);
+        kernel.update_offload();
+        had
+    });
+    ended.unwrap_or(false)
+}
+
+/// Ends all impairments. Returns false if there are none.
+pub(crate) fn end_impairments() -> bool {
+    let ended = with_kernel(|kernel| {
+        let had = kernel.wire.links.end_impairments();
+        kernel.update_offload();
+        had
+    });
+    ended.unwrap_or(false)
+}
+
+/// Whether the impairment with this number is active.
+pub(crate) fn has_impairment(number: u64) -> bool {
+    with_kernel(|kernel| kernel.wire.links.has_impairment(number)).unwrap_or(false)
 }
 
 /// Adds a filter for packets from `from` to `to`. `None` outside a run.

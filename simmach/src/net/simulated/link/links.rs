@@ -14,7 +14,9 @@ mod tests;
 use std::collections::BTreeMap;
 
 use crate::engine::Engine;
+use crate::engine::acts::Impairment;
 use crate::net::simulated::address::{HostIndex, PathIndex};
+use crate::net::simulated::link::impairments::Impairments;
 use crate::net::simulated::link::order::FlowOrder;
 use crate::net::simulated::link::packet_draws::PacketAddress;
 use crate::net::simulated::link::pairs::Pairs;
@@ -69,6 +71,7 @@ pub(crate) struct Links {
     held: BTreeMap<PathIndex, Vec<(u32, u64)>>,
     partitions: Partitions,
     clogs: Pairs,
+    impairments: Impairments,
     /// Links, pairs and profiles before the first change.
     original: Option<(LinkTable, LinkTable, Vec<NetworkProfile>)>,
 }
@@ -123,6 +126,8 @@ pub(crate) struct Path {
     /// Arrival of the last packet that a clog had held. No later packet overtakes it.
     released_at: u64,
     sent: u64,
+    /// The profile with the path's impairments, if it has any.
+    impaired: Option<Box<NetworkProfile>>,
 }
 
 impl Fate {
@@ -170,6 +175,7 @@ impl Links {
             held: BTreeMap::new(),
             partitions: Partitions::default(),
             clogs: Pairs::default(),
+            impairments: Impairments::default(),
             original: None,
         }
     }
@@ -294,9 +300,59 @@ impl Links {
 
     fn update_routes(&mut self) {
         for at in 0..self.paths.len() {
-            let (from, to) = (self.paths[at].from, self.paths[at].to);
-            self.paths[at].route = self.route(from, to);
+            self.update_route(at);
         }
+    }
+
+    fn update_route(&mut self, path: usize) {
+        let (from, to) = (self.paths[path].from, self.paths[path].to);
+        let route = self.route(from, to);
+        self.paths[path].impaired = self.impaired(route, from, to);
+        self.paths[path].route = route;
+    }
+
+    /// The profile of a route with the impairments from one machine to another, if there are any.
+    fn impaired(
+        &self,
+        route: Route,
+        from: HostIndex,
+        to: HostIndex,
+    ) -> Option<Box<NetworkProfile>> {
+        match route {
+            Route::Link(link) => self.impairments.apply(from, to, &self.profiles[link as usize]),
+            Route::Loopback | Route::None => None,
+        }
+    }
+
+    /// Begins an impairment of the paths from `from` to `to`, under a number of its own.
+    pub(crate) fn impair(
+        &mut self,
+        number: u64,
+        from: Vec<HostIndex>,
+        to: Vec<HostIndex>,
+        impairment: Impairment,
+    ) {
+        self.impairments.add(number, from, to, impairment);
+        self.update_routes();
+    }
+
+    /// Ends the impairment with this number. Returns false if there is none.
+    pub(crate) fn end_impairment(&mut self, number: u64) -> bool {
+        let had = self.impairments.remove(number);
+        self.update_routes();
+        had
+    }
+
+    /// Ends all impairments. Returns false if there are none.
+    pub(crate) fn end_impairments(&mut self) -> bool {
+        let had = self.impairments.clear();
+        self.update_routes();
+        had
+    }
+
+    /// Whether the impairment with this number is active.
+    pub(crate) fn has_impairment(&self, number: u64) -> bool {
+        self.impairments.has(number)
     }
 
     /// Sets the profile of the path from one machine to another.
@@ -305,7 +361,7 @@ impl Links {
         self.pairs.insert((from, to), self.profiles.len() as u32);
         self.profiles.push(profile);
         if let Some(path) = self.index.get(&(from, to)) {
-            self.paths[*path as usize].route = self.route(from, to);
+            self.update_route(*path as usize);
         }
     }
 
@@ -315,16 +371,18 @@ impl Links {
             return *path;
         }
         let index = self.paths.len() as PathIndex;
+        let route = self.route(from, to);
         self.paths.push(Path {
             from,
             to,
-            route: self.route(from, to),
+            route,
             is_partitioned: self.partitions.contains(from, to),
             clogged: from != to && self.clogs.contains(from, to),
             free_at: 0,
             last_arrival: 0,
             released_at: 0,
             sent: 0,
+            impaired: self.impaired(route, from, to),
         });
         self.index.insert((from, to), index);
         index
@@ -354,9 +412,13 @@ impl Links {
 
     /// Whether the segments of a burst may travel as one packet on a path.
     pub(crate) fn allows_segmentation_offload(&self, path: PathIndex) -> bool {
-        match self.paths[path as usize].route {
+        let path = &self.paths[path as usize];
+        match path.route {
             Route::Loopback => true,
-            Route::Link(link) => self.profiles[link as usize].allows_segmentation_offload(),
+            Route::Link(link) => {
+                let profile = path.impaired.as_deref().unwrap_or(&self.profiles[link as usize]);
+                profile.allows_segmentation_offload()
+            }
             Route::None => false,
         }
     }
@@ -489,7 +551,7 @@ impl Links {
             Route::None => return Fate::NoRoute,
             Route::Link(link) => link,
         };
-        let profile = &self.profiles[link as usize];
+        let profile = path.impaired.as_deref().unwrap_or(&self.profiles[link as usize]);
         if path.is_partitioned {
             return Fate::Partitioned;
         }
