@@ -15,8 +15,8 @@ use simmach_tests::raft::{self, Bug};
 const SERVERS: u64 = 5;
 /// Number of seeds within which a bug should be found.
 const SEEDS: u64 = 3_000;
-/// Maximum number of runs of the shrinker.
-const RUNS: u64 = 2_000;
+/// Maximum number of runs of the shrinker. The default time limit of 60 s allows about as many.
+const RUNS: u64 = 10_000;
 
 fn main() {
     let part = std::env::args().skip(1).find(|word| word != "--bench");

@@ -21,6 +21,6 @@ pub use crate::chaos::faults::connections::OneConnection;
 pub use crate::chaos::faults::disks::{
     FailReads, FailSync, FailWrites, FullDisk, PowerOffInCall, StallDisk,
 };
-pub use crate::chaos::faults::impairments::{Duplicate, Reorder, Throttle};
+pub use crate::chaos::faults::impairments::{Delay, Duplicate, Loss, Reorder, Throttle};
 pub use crate::chaos::faults::machines::{Kill, Pause, PowerOff, Stop, Wipe};
-pub use crate::chaos::faults::network::{Bridge, Clog, Delay, Isolate, Loss, OneWay};
+pub use crate::chaos::faults::network::{Bridge, Clog, Isolate, OneWay};

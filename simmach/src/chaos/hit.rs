@@ -106,20 +106,6 @@ impl Hit {
         Duration::from_nanos(least + self.below(number, span))
     }
 
-    /// Returns a function that draws a number below its argument with each call, at the numbers from
-    /// `first` on. These draws are not recorded.
-    pub(super) fn draws_from(&self, first: u32) -> impl FnMut(u64) -> u64 + 'static {
-        let source = self.source.clone();
-        let mut nth = u64::from(first);
-        move |n| {
-            nth += 1;
-            match &source {
-                Source::Plan(strike, fields) => strike.below(fields + nth, n),
-                Source::Script => 0,
-            }
-        }
-    }
-
     /// Keeps a value until the fault is undone, such as the guard of a packet filter.
     pub fn keep(&self, value: impl Any) {
         self.kept.borrow_mut().push(Box::new(value));

@@ -116,6 +116,10 @@ pub(crate) enum Impairment {
     Reorder { per_million: u32, delay: u64 },
     /// The bandwidth is limited, with a queue of `queue` bytes.
     Throttle { bytes_per_second: u64, queue: u64 },
+    /// Packets take this many nanoseconds longer.
+    Delay { nanos: u64 },
+    /// Packets are lost with this probability in millionths.
+    Lose { per_million: u32 },
 }
 
 /// A fault of a machine's disk.

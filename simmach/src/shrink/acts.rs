@@ -227,6 +227,8 @@ fn milder(impairment: Impairment, shift: u32) -> Impairment {
             let bytes_per_second = bytes_per_second.saturating_mul(1 << shift);
             Impairment::Throttle { bytes_per_second, queue }
         }
+        Impairment::Delay { nanos } => Impairment::Delay { nanos: nanos >> shift },
+        Impairment::Lose { per_million } => Impairment::Lose { per_million: per_million >> shift },
     }
 }
 

@@ -46,7 +46,7 @@ const NOISE: &[Family] = &[
 /// Maximum number of items of a noise family that are listed one by one.
 const MAX_ITEMS: usize = 200;
 /// Maximum number of rounds.
-const MAX_ROUNDS: u32 = 12;
+const MAX_ROUNDS: u32 = 48;
 /// Number of packets on each path whose loss is tried as the only fault.
 const PACKETS_PER_PATH: u64 = 12;
 /// Maximum number of such packets on all paths together.

@@ -393,6 +393,12 @@ pub(crate) fn describe(act: &Act) -> String {
                 Impairment::Throttle { bytes_per_second, .. } => {
                     format!("bandwidth limited to {bytes_per_second} bytes per second")
                 }
+                Impairment::Delay { nanos } => {
+                    format!("packets delayed by {:?}", Duration::from_nanos(*nanos))
+                }
+                Impairment::Lose { per_million } => {
+                    format!("{} % of packets lost", f64::from(*per_million) / 10_000.0)
+                }
             };
             format!("{what}: {} -> {}", names(from), names(to))
         }

@@ -13,6 +13,20 @@ use crate::engine::acts::Impairment;
 use crate::sim::ControlError;
 use crate::time::nanos;
 
+/// Delays the packets in one direction between the victims and the others. Each strike draws the
+/// direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Delay {
+    by: DurationRange,
+}
+
+/// Drops some of the packets in one direction between the victims and the others. Each strike draws
+/// the direction.
+#[derive(Clone, Copy, Debug)]
+pub struct Loss {
+    most: u32,
+}
+
 /// Delivers some of the packets in one direction between the victims and the others twice. Each strike
 /// draws the direction.
 ///
@@ -36,6 +50,21 @@ pub struct Reorder {
 #[derive(Clone, Debug)]
 pub struct Throttle {
     to: RangeInclusive<u64>,
+}
+
+impl Delay {
+    /// Each strike draws a delay from this range. All its packets are delayed by this time.
+    pub fn by(delay: impl Into<DurationRange>) -> Self {
+        Self { by: delay.into() }
+    }
+}
+
+impl Loss {
+    /// Each strike draws a rate of lost packets, from 1 percent to `percent`, which must be in
+    /// `1..=100`.
+    pub fn up_to(percent: u32) -> Self {
+        Self { most: percent }
+    }
 }
 
 impl Duplicate {
@@ -88,6 +117,54 @@ fn share(hit: &Hit, most: u32) -> u32 {
     (1 + hit.below(SHARE, most.into()) as u32) * PERCENT
 }
 
+/// Returns a mistake if a percentage is out of range.
+fn mistake_of(name: &str, percent: u32) -> Vec<String> {
+    let is_wrong = !(1..=100).contains(&percent);
+    let mistake = || format!("`{name}::up_to` must be a percentage in 1..=100, got {percent}");
+    is_wrong.then(mistake).into_iter().collect()
+}
+
+impl Fault for Delay {
+    fn name(&self) -> &str {
+        "Delay"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        let delay: Duration = hit.duration(AMOUNT, self.by);
+        impair(hit, Impairment::Delay { nanos: nanos(delay) })
+    }
+
+    fn end(&self, _: &Hit) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    network_fault!();
+
+    fn mistakes(&self) -> Vec<String> {
+        self.by.mistake("Delay::by").into_iter().collect()
+    }
+}
+
+impl Fault for Loss {
+    fn name(&self) -> &str {
+        "Loss"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        impair(hit, Impairment::Lose { per_million: share(hit, self.most) })
+    }
+
+    fn end(&self, _: &Hit) -> Result<(), ControlError> {
+        Ok(())
+    }
+
+    network_fault!();
+
+    fn mistakes(&self) -> Vec<String> {
+        mistake_of("Loss", self.most)
+    }
+}
+
 impl Fault for Duplicate {
     fn name(&self) -> &str {
         "Duplicate"
@@ -104,10 +181,7 @@ impl Fault for Duplicate {
     network_fault!();
 
     fn mistakes(&self) -> Vec<String> {
-        let is_wrong = !(1..=100).contains(&self.most);
-        let mistake =
-            || format!("`Duplicate::up_to` must be a percentage in 1..=100, got {}", self.most);
-        is_wrong.then(mistake).into_iter().collect()
+        mistake_of("Duplicate", self.most)
     }
 }
 

@@ -1,15 +1,11 @@
 //! Faults of the network between the victims and the other machines that the plan may hit, here
 //! called the others.
 
-use std::time::Duration;
-
 use crate::chaos::fault::Fault;
 use crate::chaos::hit::Hit;
-use crate::chaos::pace::DurationRange;
 use crate::chaos::target::selector;
 use crate::machine::Selector;
-use crate::net::{PacketFate, PacketInfo};
-use crate::sim::{self, ControlError, Idle, Sim};
+use crate::sim::{self, ControlError, Idle};
 
 /// Partitions the network between the victims and the other machines that the plan may hit.
 ///
@@ -37,40 +33,8 @@ pub struct OneWay;
 #[derive(Clone, Copy, Debug)]
 pub struct Clog;
 
-/// Delays the packets in one direction between the victims and the other machines that the plan may
-/// hit. Each strike draws the direction.
-#[derive(Clone, Copy, Debug)]
-pub struct Delay {
-    by: DurationRange,
-}
-
-/// Drops some of the packets in one direction between the victims and the other machines that the
-/// plan may hit. Each strike draws the direction.
-#[derive(Clone, Copy, Debug)]
-pub struct Loss {
-    most: u64,
-}
-
-impl Delay {
-    /// Each strike draws a delay from this range. All its packets are delayed by this time.
-    pub fn by(delay: impl Into<DurationRange>) -> Self {
-        Self { by: delay.into() }
-    }
-}
-
-impl Loss {
-    /// Each strike draws a rate of lost packets, from 1 percent to `percent`, which must be in
-    /// `1..=100`.
-    pub fn up_to(percent: u32) -> Self {
-        Self { most: percent.into() }
-    }
-}
-
-// The numbers of draws.
+/// The number of the draw that selects the direction.
 const DIRECTION: u32 = 0;
-const AMOUNT: u32 = 1;
-/// The first of the numbers that decide whether packets are lost: one for each packet.
-const PACKETS: u32 = 1 << 16;
 
 /// Returns the direction of a strike: from the victims to the others, or the reverse.
 pub(super) fn direction(hit: &Hit) -> (Selector, Selector) {
@@ -213,68 +177,4 @@ impl Fault for Clog {
     }
 
     network_fault!();
-}
-
-/// Adds a packet filter until the fault is undone.
-fn filter(
-    hit: &Hit,
-    fate: impl FnMut(&PacketInfo<'_>) -> PacketFate + 'static,
-) -> Result<(), ControlError> {
-    if has_nothing_to_do(hit) {
-        return Ok(());
-    }
-    let (from, to) = direction(hit);
-    let sim: Sim = hit.sim();
-    hit.keep(sim.filter_packets(from, to, fate)?);
-    Ok(())
-}
-
-impl Fault for Delay {
-    fn name(&self) -> &str {
-        "Delay"
-    }
-
-    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
-        let delay: Duration = hit.duration(AMOUNT, self.by);
-        filter(hit, move |_| PacketFate::Delay(delay))
-    }
-
-    fn end(&self, _: &Hit) -> Result<(), ControlError> {
-        Ok(())
-    }
-
-    network_fault!();
-
-    fn mistakes(&self) -> Vec<String> {
-        self.by.mistake("Delay::by").into_iter().collect()
-    }
-}
-
-impl Fault for Loss {
-    fn name(&self) -> &str {
-        "Loss"
-    }
-
-    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
-        let percent = 1 + hit.below(AMOUNT, self.most);
-        let mut draw = hit.draws_from(PACKETS);
-        // The calm value passes the packet.
-        filter(hit, move |_| match draw(100) >= 100 - percent {
-            true => PacketFate::Drop,
-            false => PacketFate::Pass,
-        })
-    }
-
-    fn end(&self, _: &Hit) -> Result<(), ControlError> {
-        Ok(())
-    }
-
-    network_fault!();
-
-    fn mistakes(&self) -> Vec<String> {
-        let is_wrong = !(1..=100).contains(&self.most);
-        let mistake =
-            || format!("`Loss::up_to` must be a percentage in 1..=100, got {}", self.most);
-        is_wrong.then(mistake).into_iter().collect()
-    }
 }

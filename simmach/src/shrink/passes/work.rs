@@ -12,12 +12,26 @@ const MIN_CUT_STEPS: usize = 8;
 impl Shrinker<'_> {
     /// Removes steps. An item that is bound to a removed step is then bound to another step.
     pub(super) fn remove_steps(&mut self) {
+        self.remove_sequences();
         self.cut_steps();
         let items = self.candidate.items(&[Family::Step]);
         ddmin(items, |lists| {
             let candidate = self.candidate.clone();
             self.try_candidates(lists.map(|items| candidate.with_steps(&items)))
         });
+    }
+
+    /// Removes whole sequences of steps, such as all steps of one client.
+    fn remove_sequences(&mut self) {
+        let steps = self.candidate.items(&[Family::Step]);
+        let sequences: BTreeSet<u64> = steps.iter().map(|step| step.address[0]).collect();
+        if sequences.len() > 1 {
+            self.try_each(sequences.into_iter().collect(), |candidate, sequence| {
+                let mut steps = candidate.items(&[Family::Step]);
+                steps.retain(|step| step.address[0] != *sequence);
+                candidate.with_steps(&steps)
+            });
+        }
     }
 
     /// Cuts long lists of steps from the front and the back, by halves, quarters and so on, as long

@@ -2,7 +2,7 @@
 //!
 //! An impairment leaves the profile of the link as it is. While it is active, the packets of its
 //! paths are treated by the profile with the impairment added to it: the larger probability, the
-//! longer delay, the smaller bandwidth.
+//! longer delay, the smaller bandwidth. Delays of several impairments add up.
 
 use crate::engine::acts::Impairment;
 use crate::net::simulated::address::HostIndex;
@@ -86,6 +86,10 @@ impl Impairment {
                     profile.bandwidth = Some(limit);
                 }
             }
+            Self::Delay { nanos } => profile.latency = profile.latency.plus(nanos),
+            Self::Lose { per_million } => {
+                profile.loss = profile.loss.max(probability(per_million));
+            }
         }
         profile
     }
@@ -134,6 +138,22 @@ mod tests {
         assert_eq!(limited(lan()), Some((1_000, false)));
         assert_eq!(limited(lan().shared_bandwidth(5_000, 9)), Some((1_000, false)));
         assert_eq!(limited(lan().shared_bandwidth(500, 9)), Some((500, true)));
+    }
+
+    #[test]
+    fn delays_add_up_and_the_greater_loss_applies() {
+        let mut impairments = Impairments::default();
+        for (number, nanos, per_million) in [(1, 1_000, 200_000), (2, 500, 100_000)] {
+            impairments.add(2 * number, vec![0], vec![1], Impairment::Delay { nanos });
+            impairments.add(2 * number + 1, vec![0], vec![1], Impairment::Lose { per_million });
+        }
+        let applied = |profile: NetworkProfile| {
+            let applied = impairments.apply(0, 1, &profile).expect("it is impaired");
+            (applied.latency.sample(|| 0.5, 0), applied.loss)
+        };
+        let fixed = NetworkProfile::fixed(Duration::from_nanos(70));
+        assert_eq!(applied(fixed.clone()), (1_570, 0.2));
+        assert_eq!(applied(fixed.loss(0.5)), (1_570, 0.5));
     }
 
     proptest! {

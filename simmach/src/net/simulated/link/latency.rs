@@ -52,6 +52,20 @@ impl Latency {
         }
     }
 
+    /// The same latency, longer by `nanos`.
+    pub(crate) fn plus(self, nanos: u64) -> Self {
+        let longer = move |at: u64| at.saturating_add(nanos);
+        match self {
+            Latency::Fixed(at) => Latency::Fixed(longer(at)),
+            Latency::Uniform(from, to) => Latency::Uniform(longer(from), longer(to)),
+            Latency::Falling(from, to, step) => Latency::Falling(longer(from), longer(to), step),
+            Latency::Normal(..) | Latency::LogNormal(..) | Latency::Function(_) => {
+                let at = move |unit| Duration::from_nanos(longer(self.sample(|| unit, 0)));
+                Latency::Function(Arc::new(at))
+            }
+        }
+    }
+
     /// Adds a mistake for each argument that is out of range.
     pub(crate) fn add_mistakes(&self, mistakes: &mut Mistakes) {
         match self {
@@ -179,6 +193,25 @@ mod tests {
             calm(Latency::Function(Arc::new(|unit| Duration::from_nanos(1).mul_f64(unit * 8.0)))),
             4
         );
+    }
+
+    #[test]
+    fn latency_is_longer_by_a_time() {
+        let function = Latency::Function(Arc::new(|unit| Duration::from_nanos(9).mul_f64(unit)));
+        for latency in [
+            Latency::Fixed(7),
+            Latency::Uniform(100, 150),
+            Latency::Normal(10, 1000),
+            Latency::LogNormal(1000, 0.5),
+            Latency::Falling(50, 10, 2),
+            function,
+        ] {
+            for (unit, nth) in [(0.0, 0), (0.3, 1), (0.5, 22), (0.999, 7)] {
+                let sample = |latency: &Latency| latency.sample(|| unit, nth);
+                assert_eq!(sample(&latency.clone().plus(33)), sample(&latency) + 33, "{latency:?}");
+            }
+            assert_eq!(latency.clone().plus(33).varies(), latency.varies());
+        }
     }
 
     #[test]
