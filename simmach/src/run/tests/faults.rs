@@ -9,6 +9,8 @@ use crate::engine::record::deviations::RecordLevel;
 use crate::program::{Program, Scenario};
 use crate::run::tests::*;
 
+type MakePlan = fn() -> FaultPlan;
+
 /// A plan that strikes once, 100 ms after the start of the run, for 200 ms.
 fn once(fault: impl Fault) -> FaultPlan {
     FaultPlan::new(fault).when(Cadence::once(100.millis())).lasting(200.millis())

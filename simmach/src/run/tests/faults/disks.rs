@@ -64,7 +64,7 @@ fn every_round(within: std::ops::Range<u64>) -> Vec<u64> {
 #[test]
 fn disk_fails_while_the_fault_lasts() {
     use libc::{EIO, ENOSPC};
-    let failing: [(fn() -> FaultPlan, [i32; 3]); 3] = [
+    let failing: [(MakePlan, [i32; 3]); 3] = [
         (|| once(FailReads), [0, 0, EIO]),
         (|| once(FailWrites), [EIO, EIO, 0]),
         (|| once(FullDisk), [ENOSPC, 0, 0]),
@@ -155,7 +155,7 @@ fn budget_counts_machines_whose_disk_fails() {
 
 #[test]
 fn disk_faults_shrink_to_one_strike() {
-    let plans: [(fn() -> FaultPlan, &str); 6] = [
+    let plans: [(MakePlan, &str); 6] = [
         (|| FaultPlan::new(FailSync), "the next sync of its disk fails"),
         (|| FaultPlan::new(FailReads), "reads of its disk fail"),
         (|| FaultPlan::new(FailWrites), "writes to its disk fail"),

@@ -6,6 +6,7 @@ use futures::{AsyncReadExt, AsyncWriteExt};
 
 use super::*;
 use crate::chaos::Target;
+use crate::engine::acts::Impairment;
 use crate::faults::{Bridge, Duplicate, Isolate, OneConnection, Reorder, Throttle};
 use crate::net::{NetworkProfile, TcpListener, TcpStream, UdpSocket};
 
@@ -220,12 +221,9 @@ fn bandwidth_is_drawn_in_octaves() {
         .filter_map(|seed| {
             let (ran, _) = seen(seed, 2, || once(Throttle::to(1_000..=9_000)));
             ran.acts.iter().find_map(|one| match one.act {
-                Act::Impair { impairment, .. } => match impairment {
-                    crate::engine::acts::Impairment::Throttle { bytes_per_second, .. } => {
-                        Some(bytes_per_second)
-                    }
-                    _ => None,
-                },
+                Act::Impair {
+                    impairment: Impairment::Throttle { bytes_per_second, .. }, ..
+                } => Some(bytes_per_second),
                 _ => None,
             })
         })
@@ -252,21 +250,36 @@ fn links_are_as_the_test_set_them_when_the_fault_is_undone() {
     assert!(seen.doubled(300..1_000).is_empty());
 }
 
+/// The impairment of a plan ends with the plan. That of a script ends, too.
 #[test]
 fn settle_ends_impairments() {
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let there = Arc::clone(&seen);
-    pass(move || {
+    let plan = || {
         let plan = FaultPlan::new(Duplicate::up_to(100)).lasting(60.secs());
-        cluster(3).plan(plan.when(Cadence::once(100.millis()))).body(async move |sim: Sim| {
-            sleep(300.millis()).await;
-            sim.settle().await?;
-            there.lock().expect("no panic").clone_from(&sim.state::<Arrivals>().0.borrow());
-            Result::<()>::Ok(())
-        })
-    });
-    let seen = Seen(seen.lock().expect("no panic").clone());
-    assert!(!seen.doubled(WHILE_IT_LASTS).is_empty() && seen.doubled(301..2_000).is_empty());
+        plan.when(Cadence::once(100.millis()))
+    };
+    let doubled = |script: Option<Script>| {
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let there = Arc::clone(&seen);
+        let spec = move || {
+            cluster(3).plan(plan()).body(async move |sim: Sim| {
+                sleep(300.millis()).await;
+                sim.settle().await?;
+                there.lock().expect("no panic").clone_from(&sim.state::<Arrivals>().0.borrow());
+                Result::<()>::Ok(())
+            })
+        };
+        let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
+        let overlay = Overlay::default().with_script(script);
+        let ran = run_spec(spec, 0, overlay, keep, Arc::default());
+        assert_eq!(ran.verdict, Verdict::Passed);
+        let seen = Seen(seen.lock().expect("no panic").clone());
+        (ran, [seen.doubled(WHILE_IT_LASTS).len(), seen.doubled(301..2_000).len()])
+    };
+    let (ran, counts) = doubled(None);
+    assert_eq!(counts, [2, 0]);
+    let mut script = Script::of(&ran.acts);
+    script.acts.iter_mut().for_each(|act| act.repairs.clear());
+    assert_eq!(doubled(Some(script)).1, [2, 0]);
 }
 
 /// Answers each byte, on each connection.
@@ -352,7 +365,7 @@ fn network_faults_shrink_to_one_strike() {
     /// What a plan must not lead to.
     type Check = fn(&Seen) -> bool;
     // Each packet that arrives twice or is held back counts as a fault, too.
-    let plans: [(u64, fn() -> FaultPlan, Check, &str); 4] = [
+    let plans: [(u64, MakePlan, Check, &str); 4] = [
         (
             1,
             || FaultPlan::new(Bridge),
