@@ -38,7 +38,7 @@ pub use crate::chaos::monkey::GracefulMonkey;
 pub use crate::chaos::pace::DurationRange;
 pub use crate::chaos::partitions::Partitions;
 pub use crate::chaos::power_offs::PowerOffs;
-pub(crate) use crate::chaos::strike::register;
+pub(crate) use crate::chaos::strike::{register, within};
 pub use crate::chaos::swarm::{Hardship, Swarm};
 pub use crate::chaos::target::Target;
 pub use crate::chaos::upgrade::RollingUpgrade;

@@ -42,7 +42,9 @@ pub(crate) use crate::machine::end::{
     end_stopping, have_ended, kill, kill_stopping, stopping, tell_to_stop, wipe,
 };
 pub use crate::machine::names::Selector;
-pub(crate) use crate::machine::pause::{can_pause, is_paused, pause, resume};
+pub(crate) use crate::machine::pause::{
+    can_pause, cpu, is_paused, pause, restore_cpu, resume, slow_cpu,
+};
 pub(crate) use crate::machine::power::{
     bring_up, can_bring_up, power_off, start_remaining, taken_down_by,
 };

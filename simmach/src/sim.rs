@@ -104,6 +104,19 @@ pub enum ControlError {
         /// What is wrong, and what is allowed.
         why: String,
     },
+    /// The quota of a slow CPU is zero, or not shorter than its period.
+    #[error(
+        "cannot slow down the CPU of `{selector}` to {quota:?} of each {period:?}: the quota must be longer than zero \
+         and shorter than the period"
+    )]
+    Cpu {
+        /// The selector.
+        selector: String,
+        /// How long processes would run in each period.
+        quota: Duration,
+        /// The period.
+        period: Duration,
+    },
     /// The core has no machines, or more machines than match.
     #[error(
         "cannot heal a core of {n} of `{selector}`, which matches {machines}: give 1 to {machines}"
@@ -164,7 +177,7 @@ impl Sim {
     /// - Plans end, with all tasks that they spawned. If a plan calls this, the calling task continues.
     /// - Partitions heal, clogs are released, packet filters are removed, and impairments of links end.
     /// - Links get back the profiles of the topology, and clocks are reset.
-    /// - Paused processes resume.
+    /// - Paused processes resume, and slow CPUs are as fast as usual.
     /// - Faults of disks end, and a power failure at a later call is cancelled. Disks that were wiped or replaced stay so.
     /// - All machines get power, and all services are started, except those that returned by themselves.
     /// - Clients continue, including those that plans started.
@@ -283,6 +296,7 @@ fn repair_everything() {
     for machine in machine::machines(&Selector::all()) {
         changed |= set_clock(machine, ClockSkew::exact());
         changed |= machine::resume(machine);
+        changed |= machine::restore_cpu(machine);
         changed |= machine::repair_disk(machine);
         changed |= machine::cancel_power_off_at_call(machine);
     }

@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime};
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
-use crate::chaos::Plan;
+use crate::chaos::{self, Plan};
 use crate::engine::Name;
 use crate::engine::time::clock;
 use crate::guest::Runtime;
@@ -81,7 +81,8 @@ impl Spec {
         let mut plans: Vec<&dyn Plan> = self.plans.iter().map(|plan| &**plan).collect();
         while let Some(plan) = plans.pop() {
             plans.extend(plan.parts());
-            for fault in plan.faults().iter().filter(|fault| !fault.is_made_of_calls()) {
+            let own = plan.faults().iter().map(chaos::within).collect::<Vec<_>>();
+            for fault in own.iter().filter(|fault| !fault.is_made_of_calls()) {
                 let (name, text) = (fault.name(), format!("{fault:?}"));
                 let first = known.entry(name.to_owned()).or_insert_with(|| text.clone());
                 mistakes.require(*first == text, || {

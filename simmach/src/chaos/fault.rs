@@ -5,6 +5,7 @@ use std::fmt;
 use futures::FutureExt;
 use futures::future::LocalBoxFuture;
 
+use crate::chaos::faults::Flapping;
 use crate::chaos::hit::Hit;
 use crate::sim::ControlError;
 
@@ -115,6 +116,12 @@ pub trait Fault: fmt::Debug + 'static {
     /// Whether a [`Budget`](crate::Budget) counts the victims until the end of the run.
     fn is_lasting(&self) -> bool {
         false
+    }
+
+    /// The fault as one that comes and goes while a strike lasts.
+    #[doc(hidden)]
+    fn flapping(&self) -> Option<&Flapping> {
+        None
     }
 
     /// Returns the errors in the fault's settings. A test with such errors is not run.

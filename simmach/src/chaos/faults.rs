@@ -11,16 +11,20 @@
 
 mod clocks;
 mod connections;
+mod cpu;
 mod disks;
+mod flapping;
 mod impairments;
 mod machines;
 mod network;
 
-pub use crate::chaos::faults::clocks::{ClockStep, Drift};
+pub use crate::chaos::faults::clocks::{ClockStep, Drift, StuckClock};
 pub use crate::chaos::faults::connections::OneConnection;
+pub use crate::chaos::faults::cpu::SlowCpu;
 pub use crate::chaos::faults::disks::{
     FailReads, FailSync, FailWrites, FullDisk, PowerOffInCall, StallDisk,
 };
+pub use crate::chaos::faults::flapping::Flapping;
 pub use crate::chaos::faults::impairments::{Delay, Duplicate, Loss, Reorder, Throttle};
 pub use crate::chaos::faults::machines::{Kill, Pause, PowerOff, Stop, Wipe};
 pub use crate::chaos::faults::network::{Bridge, Clog, Isolate, OneWay};

@@ -4,11 +4,12 @@ use std::any::Any;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::fmt;
+use std::rc::Rc;
 use std::time::Duration;
 
 use crate::chaos::pace::{DurationRange, Strike};
 use crate::chaos::target::selector;
-use crate::engine::MachineId;
+use crate::engine::{MachineId, mix};
 use crate::machine::Selector;
 use crate::sim::Sim;
 use crate::time::nanos;
@@ -25,12 +26,15 @@ pub struct Hit {
     source: Source,
     drawn: RefCell<BTreeMap<u32, u64>>,
     kept: RefCell<Vec<Box<dyn Any>>>,
+    /// The part of the strike that has begun and not ended, if its fault comes and goes.
+    part: RefCell<Option<Rc<Hit>>>,
 }
 
 /// Where the draws come from.
 #[derive(Clone, Debug)]
 enum Source {
-    /// The strike of a plan, and the first field of the strike that belongs to this fault.
+    /// The strike of a plan, and the first field of the strike that belongs to this fault. Fields
+    /// wrap around.
     Plan(Strike, u64),
     /// The act of a script.
     Script,
@@ -49,8 +53,38 @@ impl Hit {
         others: Vec<MachineId>,
     ) -> Self {
         let source = Source::Plan(strike, (nth + 1) * FIELDS_OF_A_FAULT);
-        let (drawn, kept) = Default::default();
-        Self { sim, victims, others, source, drawn, kept }
+        let (drawn, kept, part) = Default::default();
+        Self { sim, victims, others, source, drawn, kept, part }
+    }
+
+    /// Creates a part of this strike, which begins and ends while the strike lasts. The `nth` part has
+    /// draws of its own.
+    pub(super) fn part(&self, nth: u64) -> Self {
+        let source = match self.source {
+            Source::Plan(strike, first) => Source::Plan(strike, mix(first, nth + 1)),
+            Source::Script => Source::Script,
+        };
+        let (sim, victims, others) = (self.sim, self.victims.clone(), self.others.clone());
+        let (drawn, kept, part) = Default::default();
+        Self { sim, victims, others, source, drawn, kept, part }
+    }
+
+    /// Sets the part of the strike that has begun. Returns the one before.
+    pub(super) fn set_part(&self, part: Option<Rc<Self>>) -> Option<Rc<Self>> {
+        self.part.replace(part)
+    }
+
+    /// The part of the strike that has begun and not ended.
+    pub(super) fn present_part(&self) -> Option<Rc<Self>> {
+        self.part.borrow().clone()
+    }
+
+    /// A word that identifies the strike of the plan and the fault in it; 0 in a script.
+    pub(super) fn word(&self) -> u64 {
+        match self.source {
+            Source::Plan(strike, first) => mix(strike.word(), first),
+            Source::Script => 0,
+        }
     }
 
     /// Creates a strike of a script, with the values drawn for it.
@@ -61,7 +95,8 @@ impl Hit {
         drawn: &[(u32, u64)],
     ) -> Self {
         let drawn = RefCell::new(drawn.iter().copied().collect());
-        Self { sim, victims, others, source: Source::Script, drawn, kept: RefCell::default() }
+        let (source, (kept, part)) = (Source::Script, Default::default());
+        Self { sim, victims, others, source, drawn, kept, part }
     }
 
     /// The control of the cluster.
@@ -85,7 +120,7 @@ impl Hit {
             return (*drawn).min(n.saturating_sub(1));
         }
         let value = match &self.source {
-            Source::Plan(strike, first) => strike.below(first + u64::from(number), n),
+            Source::Plan(strike, first) => strike.below(first.wrapping_add(number.into()), n),
             Source::Script => 0,
         };
         self.drawn.borrow_mut().insert(number, value);

@@ -105,6 +105,12 @@ pub(crate) enum Act {
     Impair { number: u64, from: Vec<MachineId>, to: Vec<MachineId>, impairment: Impairment },
     /// An impairment ends.
     EndImpairment { number: u64 },
+    /// The processes of a machine, except that of the test's body, run only for `quota` nanoseconds of each `period`.
+    SlowCpu { machine: MachineId, quota: u64, period: u64 },
+    /// The processes of a machine run all the time.
+    RestoreCpu { machine: MachineId },
+    /// The wall clock of a machine stands still. Setting its clocks ends this.
+    FreezeClock { machine: MachineId },
 }
 
 /// What an impairment does to packets.
@@ -257,6 +263,8 @@ impl Act {
             | Self::Restore { .. }
             | Self::Filter { .. }
             | Self::Impair { .. }
+            | Self::SlowCpu { .. }
+            | Self::FreezeClock { .. }
             | Self::Point { .. }
             | Self::Own { .. } => true,
             Self::Link { is_original, .. } => !is_original,
@@ -272,6 +280,7 @@ impl Act {
             | Self::RepairDisk { .. }
             | Self::EndDiskFault { .. }
             | Self::CancelPowerOff { .. }
+            | Self::RestoreCpu { .. }
             | Self::Snapshot { .. }
             | Self::EndOwn { .. }
             | Self::Settle => false,
@@ -293,6 +302,9 @@ impl Act {
             | Self::EndDiskFault { machine, .. }
             | Self::PowerOffAtCall { machine, .. }
             | Self::CancelPowerOff { machine }
+            | Self::SlowCpu { machine, .. }
+            | Self::RestoreCpu { machine }
+            | Self::FreezeClock { machine }
             | Self::Snapshot { machine, .. }
             | Self::Restore { machine, .. }
             | Self::Point { machine, .. }
@@ -338,6 +350,8 @@ impl Act {
             | Self::Wipe { machine }
             | Self::BreakDisk { machine, .. }
             | Self::PowerOffAtCall { machine, .. }
+            | Self::SlowCpu { machine, .. }
+            | Self::FreezeClock { machine }
             | Self::Restore { machine, .. }
             | Self::Point { machine, .. }
             | Self::Clock { machine, .. } => std::slice::from_ref(machine),
@@ -359,6 +373,7 @@ impl Act {
             | Self::RepairDisk { .. }
             | Self::EndDiskFault { .. }
             | Self::CancelPowerOff { .. }
+            | Self::RestoreCpu { .. }
             | Self::Snapshot { .. }
             | Self::EndOwn { .. }
             | Self::Settle => &[],

@@ -11,6 +11,7 @@ mod waker;
 use std::panic::{AssertUnwindSafe, Location, catch_unwind};
 use std::task::Context;
 
+use crate::engine::context;
 use crate::engine::draws::address::Address;
 use crate::engine::draws::family::Family;
 use crate::engine::draws::mix;
@@ -25,6 +26,7 @@ use crate::engine::tasks::numbering::{Counts, Numbered, Numbering};
 use crate::engine::tasks::pauses::PauseReason;
 use crate::engine::tasks::ready_queue::ReadyTask;
 use crate::engine::tasks::table::{TaskFuture, TaskKey};
+use crate::engine::time::timers::Action;
 
 /// The poll number while a task is dropped. The keys of the maps that the task then creates are
 /// derived from this number.
@@ -100,7 +102,7 @@ impl Engine {
         let Some(ready) = next else { return false };
         if self.pauses.is_any() {
             let scope = self.tasks.with(TaskKey::from(ready), |task| task.scope);
-            if scope.is_some_and(|scope| self.pauses.hold(scope.process, ready)) {
+            if scope.is_some_and(|scope| self.is_held(scope, ready)) {
                 return true;
             }
         }
@@ -135,6 +137,20 @@ impl Engine {
         }
         self.enter(Scope::HARNESS, None);
         true
+    }
+
+    /// Holds a ready task if its process is paused, or becomes so now because its machine's CPU is
+    /// slow. Returns false if it is not paused.
+    #[cold]
+    fn is_held(&self, scope: Scope, ready: ReadyTask) -> bool {
+        if let Some(until) = self.pauses.pause_if_slow(scope, self.clock.now()) {
+            let resume = |process, _| {
+                let process = ProcessId(process as u32);
+                context::try_with(|engine| engine.resume_process(process, PauseReason::SlowCpu));
+            };
+            self.arm(until, Action::Call(resume, u64::from(scope.process.0), 0));
+        }
+        self.pauses.hold(scope.process, ready)
     }
 
     /// Cancels a task: instead of its next poll it is dropped, in its own scope.

@@ -60,6 +60,15 @@ pub(crate) fn describe(event: &Event, task: u64, names: &impl Names) -> String {
         Event::MachineResumed { machine } => {
             format!("the processes of {} continue after a pause", names.machine(*machine))
         }
+        Event::CpuSlowed { machine } => {
+            format!("the CPU of {} becomes slow", names.machine(*machine))
+        }
+        Event::CpuRestored { machine } => {
+            format!("the CPU of {} is as fast as usual", names.machine(*machine))
+        }
+        Event::ClockFrozen { machine } => {
+            format!("the wall clock of {} stands still", names.machine(*machine))
+        }
         Event::DiskChanged { machine, change } => {
             format!("{}: {}", names.machine(*machine), change.words())
         }

@@ -166,6 +166,15 @@ impl ShrinkItem {
                 weaker.extend(less(from).into_iter().map(|from| act(&from, to, *impairment)));
                 weaker.extend(less(to).into_iter().map(|to| act(from, &to, *impairment)));
             }
+            Act::SlowCpu { machine, quota, period } => {
+                let act = |quota, period| {
+                    let act = Act::SlowCpu { machine: *machine, quota, period };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                };
+                let pause = period.saturating_sub(*quota);
+                weaker.extend([6, 3, 1].map(|shift| act(period - (pause >> shift), *period)));
+                weaker.extend([6, 3, 1].map(|shift| act(quota >> shift, period >> shift)));
+            }
             Act::PowerOffAtCall { machine, calls } => {
                 weaker.extend([63, 3, 1].map(|shift| {
                     let calls = (calls >> shift).max(1);

@@ -11,6 +11,7 @@ use crate::engine::acts::{
 use crate::engine::log::{self, Level};
 use crate::engine::points::Pass;
 use crate::engine::record::event::LinkChange;
+use crate::engine::tasks::pauses::CpuQuota;
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{
     self, Effect, Event, MachineId, ProcessId, RunId, Scope, context, mix, mix_text,
@@ -19,7 +20,9 @@ use crate::machine::{self, ServiceId};
 use crate::net::control::Paths;
 use crate::net::{self, Choice, LinkState, NetworkProfile, PacketFate};
 use crate::sim::links::link_changed;
-use crate::sim::machines::{changes_clock, check_unused, name_of, set_clock};
+use crate::sim::machines::{
+    changes_clock, check_unused, freeze_clock, is_clock_stuck, name_of, set_clock,
+};
 use crate::sim::world::with;
 use crate::sim::{ControlError, disks, own_faults, repair_everything};
 
@@ -129,6 +132,15 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
             link_changed(LinkChange::ImpairmentEnded, &[], &[]);
             log_line(text);
         }
+        Act::SlowCpu { machine, quota, period } => {
+            machine::slow_cpu(*machine, CpuQuota { quota: *quota, period: *period });
+            engine::record_fault(Effect::SlowCpu, Some(*machine), text);
+        }
+        Act::RestoreCpu { machine } => {
+            machine::restore_cpu(*machine);
+            log::write_line(Level::Fault, *machine, text);
+        }
+        Act::FreezeClock { machine } => freeze_clock(*machine, text),
         Act::Settle => repair_everything(),
         Act::BreakDisk { machine, fault } => machine::break_disk(*machine, *fault),
         Act::RepairDisk { machine } => {
@@ -219,6 +231,11 @@ fn changes(owner: Option<u64>, act: &Act) -> bool {
             with(|world| world.filters.contains_key(number)).unwrap_or(false)
         }
         Act::EndImpairment { number } => net::control::has_impairment(*number),
+        Act::SlowCpu { machine, quota, period } => {
+            machine::cpu(*machine) != Some(CpuQuota { quota: *quota, period: *period })
+        }
+        Act::RestoreCpu { machine } => machine::cpu(*machine).is_some(),
+        Act::FreezeClock { machine } => !is_clock_stuck(*machine),
         Act::HealAll => net::control::is_any_partitioned(),
         Act::EndOwn { number } => own_faults::has_begun(*number),
         Act::Filter { .. }
@@ -403,6 +420,12 @@ pub(crate) fn describe(act: &Act) -> String {
             format!("{what}: {} -> {}", names(from), names(to))
         }
         Act::EndImpairment { .. } => "link no longer impaired".to_owned(),
+        Act::SlowCpu { quota, period, .. } => {
+            let [quota, period] = [quota, period].map(|nanos| Duration::from_nanos(*nanos));
+            format!("runs for {quota:?} of each {period:?}")
+        }
+        Act::RestoreCpu { .. } => "runs all the time".to_owned(),
+        Act::FreezeClock { .. } => "wall clock stands still".to_owned(),
         Act::Settle => "cluster settled".to_owned(),
         Act::BreakDisk { fault, .. } => machine::describe_fault(*fault).to_owned(),
         Act::RepairDisk { .. } => "disk repaired".to_owned(),

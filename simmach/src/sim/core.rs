@@ -122,6 +122,7 @@ fn heal(core: &[MachineId]) {
     for machine in &reached {
         set_clock(*machine, ClockSkew::exact());
         machine::resume(*machine);
+        machine::restore_cpu(*machine);
     }
     for machine in core {
         machine::repair_disk(*machine);

@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::engine::acts::{Act, LAST, Processes};
 use crate::engine::context::{self, Engine};
 use crate::engine::log::{self, Level};
+use crate::engine::tasks::pauses::CpuQuota;
 use crate::engine::time::machine_clocks::ClockSkew;
 use crate::engine::{self, Effect, Event, MachineId, ProcessId};
 use crate::machine::{self, Selector, ServiceId};
@@ -279,6 +280,100 @@ impl Sim {
             }
         }
         Ok(())
+    }
+}
+
+/// Slow CPUs and stuck clocks.
+impl Sim {
+    /// Makes the CPUs of the matching machines slow, until [`restore_cpu`](Self::restore_cpu) or
+    /// [`settle`](Self::settle): in each `period`, their processes run for `quota`, and are paused for
+    /// the rest. This is how Linux limits a container's CPU time (`cpu.max` of cgroups).
+    ///
+    /// Timers come late, and requests wait. As with [`pause`](Self::pause), the kernel goes on: it
+    /// acknowledges what arrives. The test's body is not slowed down. A second call replaces the first.
+    ///
+    /// ```
+    /// # use simmach::prelude::*;
+    /// # fn plan(sim: Sim) -> Result {
+    /// // Each process runs for a tenth of the time.
+    /// sim.slow_cpu("api*", 10.millis(), 100.millis())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches, and [`ControlError::Cpu`] if `quota` is zero or
+    /// not shorter than `period`.
+    pub fn slow_cpu(
+        &self,
+        selector: impl Into<Selector>,
+        quota: Duration,
+        period: Duration,
+    ) -> Result<(), ControlError> {
+        let selector = selector.into();
+        let machines = resolve_machines(&selector)?;
+        if quota.is_zero() || quota >= period {
+            return Err(ControlError::Cpu { selector: selector.to_string(), quota, period });
+        }
+        let (quota, period) = (nanos(quota), nanos(period));
+        for machine in machines {
+            let changes = machine::cpu(machine) != Some(CpuQuota { quota, period });
+            let act = Act::SlowCpu { machine, quota, period };
+            if request_fault(changes, &[machine], || acts::describe(&act)) && changes {
+                acts::perform(None, &act, || acts::describe(&act));
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes the CPUs of the matching machines as fast as usual.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches.
+    pub fn restore_cpu(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        for machine in resolve_machines(&selector.into())? {
+            if machine::cpu(machine).is_some() {
+                let act = Act::RestoreCpu { machine };
+                acts::perform(None, &act, || acts::describe(&act));
+            }
+        }
+        Ok(())
+    }
+
+    /// Has the wall clocks of the matching machines stand still, until [`set_clock`](Self::set_clock) or
+    /// [`settle`](Self::settle), while their monotonic clocks go on.
+    ///
+    /// A guest of an overloaded host may see this, or a program that reads the time from a broken
+    /// device. Code that polls the wall clock in a loop without an `await` does not return.
+    ///
+    /// # Errors
+    ///
+    /// [`ControlError::NoMatch`] if no machine matches.
+    pub fn freeze_clock(&self, selector: impl Into<Selector>) -> Result<(), ControlError> {
+        for machine in resolve_machines(&selector.into())? {
+            let changes = !is_clock_stuck(machine);
+            let act = Act::FreezeClock { machine };
+            if request_fault(changes, &[machine], || acts::describe(&act)) && changes {
+                acts::perform(None, &act, || acts::describe(&act));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether the wall clock of a machine stands still.
+pub(super) fn is_clock_stuck(machine: MachineId) -> bool {
+    context::try_with(|engine| engine.clock.machine_clocks.is_stuck(machine)) == Some(true)
+}
+
+/// Has the wall clock of a machine stand still.
+pub(super) fn freeze_clock(machine: MachineId, text: impl FnOnce() -> String) {
+    let freeze = |engine: &Engine| engine.clock.machine_clocks.freeze(machine, engine.clock.now());
+    if context::try_with(freeze) == Some(true) {
+        engine::trace(Event::ClockFrozen { machine });
+        engine::record_fault(Effect::StuckClock, Some(machine), text);
     }
 }
 

@@ -5,15 +5,15 @@ use std::rc::Rc;
 
 use crate::engine::acts::Act;
 use crate::engine::{self, Effect, MachineId, context};
-use crate::sim::acts;
 use crate::sim::world::{request_fault, with};
+use crate::sim::{ControlError, acts};
 
 /// Undoes a fault.
-pub(crate) type Undo = Box<dyn FnOnce() -> Result<(), String>>;
+pub(crate) type Undo = Box<dyn FnOnce() -> Result<(), ControlError>>;
 
 /// Begins a fault, given its victims, the other machines and the drawn values. Returns what undoes it.
 pub(crate) type BeginFault =
-    Rc<dyn Fn(&[MachineId], &[MachineId], &[(u32, u64)]) -> Result<Undo, String>>;
+    Rc<dyn Fn(&[MachineId], &[MachineId], &[(u32, u64)]) -> Result<Undo, ControlError>>;
 
 /// Registers a fault of a plan.
 pub(crate) fn register(name: &str, begin: BeginFault) {
@@ -25,8 +25,8 @@ pub(crate) fn begin(
     name: &str,
     number: u64,
     [victims, others]: [&[MachineId]; 2],
-    begin: impl FnOnce() -> Result<(Vec<(u32, u64)>, Undo), String>,
-) -> Result<(), String> {
+    begin: impl FnOnce() -> Result<(Vec<(u32, u64)>, Undo), ControlError>,
+) -> Result<(), ControlError> {
     request_fault(true, victims, String::new);
     let (drawn, undo) = unrecorded(begin)?;
     let (name, victims, others) = (name.to_owned(), victims.to_vec(), others.to_vec());
@@ -63,7 +63,7 @@ pub(super) fn has_begun(number: u64) -> bool {
 }
 
 /// Undoes a fault of a plan, unless it is already undone.
-pub(crate) fn end(number: u64) -> Result<(), String> {
+pub(crate) fn end(number: u64) -> Result<(), ControlError> {
     if !has_begun(number) {
         return Ok(());
     }
@@ -73,7 +73,7 @@ pub(crate) fn end(number: u64) -> Result<(), String> {
 }
 
 /// Undoes a fault, unless it is already undone. The caller records it.
-pub(super) fn undo(number: u64) -> Result<(), String> {
+pub(super) fn undo(number: u64) -> Result<(), ControlError> {
     match with(|world| world.begun_faults.remove(&number)).flatten() {
         Some(undo) => unrecorded(undo),
         None => Ok(()),

@@ -21,6 +21,11 @@ pub struct ClockStep {
     by: DurationRange,
 }
 
+/// Has the wall clocks of the victims stand still, as [`Sim::freeze_clock`](crate::Sim::freeze_clock)
+/// does, while their monotonic clocks go on. Afterwards, they are exact again.
+#[derive(Clone, Copy, Debug)]
+pub struct StuckClock;
+
 impl Drift {
     /// Each strike draws a drift from `-ppm` to `ppm` parts per million.
     ///
@@ -100,4 +105,16 @@ impl Fault for ClockStep {
     fn mistakes(&self) -> Vec<String> {
         self.by.mistake("ClockStep::by").into_iter().collect()
     }
+}
+
+impl Fault for StuckClock {
+    fn name(&self) -> &str {
+        "StuckClock"
+    }
+
+    fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
+        hit.sim().freeze_clock(hit.victims())
+    }
+
+    clock_fault!();
 }

@@ -77,7 +77,11 @@ fn undoes(repair: &RecordedAct, fault: &RecordedAct) -> bool {
             }
             (one, other) => one == other,
         },
-        (Act::Clock { machine, .. }, Act::Clock { machine: set, .. }) => machine == set,
+        (
+            Act::Clock { machine, .. },
+            Act::Clock { machine: set, .. } | Act::FreezeClock { machine: set },
+        ) => machine == set,
+        (Act::RestoreCpu { machine }, Act::SlowCpu { machine: slow, .. }) => machine == slow,
         (Act::RepairDisk { machine }, Act::BreakDisk { machine: broken, .. }) => machine == broken,
         (
             Act::EndDiskFault { machine, fault },

@@ -39,6 +39,8 @@ effects! {
     ;
     Pause: "pause", "pauses", /// A machine's processes were paused, and went on later.
     ;
+    SlowCpu: "slow CPU", "slow CPUs", /// A machine's processes ran for a part of the time only.
+    ;
     Wipe: "wipe", "wipes", /// A machine's disk was wiped.
     ;
     Restart: "restart", "restarts", /// A process was started again.
@@ -66,6 +68,8 @@ effects! {
     ClockStep: "clock step", "clock steps", /// A machine's wall clock was stepped.
     ;
     ClockDrift: "clock drift", "clock drifts", /// The drift of a machine's clocks changed.
+    ;
+    StuckClock: "stuck clock", "stuck clocks", /// A machine's wall clock stood still.
     ;
     DiskFull: "disk full", "disks full", /// A write failed because a machine's disk was full.
     ;

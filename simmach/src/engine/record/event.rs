@@ -62,6 +62,12 @@ pub(crate) enum Event<B = Bytes, M = Vec<MachineId>> {
     DiskChanged { machine: MachineId, change: DiskChange },
     /// Code on a machine passed a fault point; `point` is a hash of its name.
     PointPassed { machine: MachineId, point: u64 },
+    /// The CPU of a machine became slow.
+    CpuSlowed { machine: MachineId },
+    /// The CPU of a machine became as fast as usual.
+    CpuRestored { machine: MachineId },
+    /// The wall clock of a machine stands still.
+    ClockFrozen { machine: MachineId },
 }
 
 /// What was done to a disk. The numbers follow those of other events of machines.
@@ -307,6 +313,9 @@ impl<B, M: AsRef<[MachineId]>> Event<B, M> {
             Self::MachineResumed { machine: id } => machine(id, 8),
             Self::DiskChanged { machine: id, change } => machine(id, *change as u64),
             Self::PointPassed { machine: id, .. } => machine(id, 17),
+            Self::CpuSlowed { machine: id } => machine(id, 19),
+            Self::CpuRestored { machine: id } => machine(id, 20),
+            Self::ClockFrozen { machine: id } => machine(id, 21),
             Self::LinksChanged { change, from, .. } => {
                 (7, [*change as u64, from.as_ref().len() as u64])
             }
@@ -363,6 +372,9 @@ impl NewEvent<'_> {
             | Self::PowerRestored { .. }
             | Self::MachinePaused { .. }
             | Self::MachineResumed { .. }
+            | Self::CpuSlowed { .. }
+            | Self::CpuRestored { .. }
+            | Self::ClockFrozen { .. }
             | Self::DiskChanged { .. }
             | Self::ZoneLinkChanged { .. }
             | Self::LinksRestored
@@ -414,6 +426,9 @@ impl NewEvent<'_> {
                 Event::FileCall { call, subject, content, result }
             }
             Self::PointPassed { machine, point } => Event::PointPassed { machine, point },
+            Self::CpuSlowed { machine } => Event::CpuSlowed { machine },
+            Self::CpuRestored { machine } => Event::CpuRestored { machine },
+            Self::ClockFrozen { machine } => Event::ClockFrozen { machine },
         }
     }
 }

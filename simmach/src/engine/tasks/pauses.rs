@@ -1,5 +1,9 @@
 //! Paused processes, whose tasks are not polled until the processes resume.
 //!
+//! The processes of a machine with a slow CPU are paused for a part of each period, as by a quota of
+//! CPU time. Such a pause begins when one of their tasks would be polled, so an idle process costs
+//! nothing.
+//!
 //! A paused process is like a process that the kernel has stopped: its sockets stay open, its
 //! kernel acknowledges data that arrives, and time passes. When the process resumes, its tasks
 //! notice all wakes that happened during the pause.
@@ -7,7 +11,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 
-use crate::engine::ids::ProcessId;
+use crate::engine::ids::{MachineId, ProcessId, Scope};
 use crate::engine::tasks::ready_queue::ReadyTask;
 
 /// Why a process is paused.
@@ -19,21 +23,52 @@ pub(crate) enum PauseReason {
     Disk,
     /// Its machine's disk is stalled.
     StalledDisk,
+    /// Its machine's CPU is slow, and the process has used up its time in this period.
+    SlowCpu,
+}
+
+/// How slow the CPU of a machine is: in each period, its processes run only for the quota, at the
+/// beginning. In nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct CpuQuota {
+    pub(crate) quota: u64,
+    pub(crate) period: u64,
+}
+
+/// A machine with a slow CPU.
+#[derive(Clone, Copy, Debug)]
+struct SlowCpu {
+    /// When the first period began.
+    since: u64,
+    quota: CpuQuota,
+    /// A process that is not slowed down: that of the test's body.
+    except: Option<ProcessId>,
+}
+
+impl SlowCpu {
+    /// Returns when the next period begins, if the processes are paused `now`.
+    fn paused_until(self, now: u64) -> Option<u64> {
+        let CpuQuota { quota, period } = self.quota;
+        let within = now.saturating_sub(self.since) % period.max(1);
+        (within >= quota.max(1)).then(|| now.saturating_add(period - within))
+    }
 }
 
 /// A paused process: for which reasons, by their numbers, and its ready tasks in the order in which they would have run.
 #[derive(Debug, Default)]
 struct Paused {
-    reasons: [bool; 3],
+    reasons: [bool; 4],
     tasks: Vec<ReadyTask>,
 }
 
 /// The paused processes of a run.
 #[derive(Debug, Default)]
 pub(crate) struct Pauses {
-    /// Whether any process is paused. In most runs this is false, which makes the check cheap.
+    /// Whether any process is paused, or may be because of a slow CPU. In most runs this is false,
+    /// which makes the check cheap.
     is_any: Cell<bool>,
     held: RefCell<BTreeMap<ProcessId, Paused>>,
+    slow: RefCell<BTreeMap<MachineId, SlowCpu>>,
 }
 
 impl Pauses {
@@ -74,15 +109,45 @@ impl Pauses {
             return Some(Vec::new());
         }
         let tasks = held.remove(&process).map(|paused| paused.tasks);
-        self.is_any.set(!held.is_empty());
+        self.is_any.set(!held.is_empty() || !self.slow.borrow().is_empty());
         tasks
+    }
+
+    /// Makes the CPU of a machine slow from `now` on, or as fast as usual with `None`. `except` is a
+    /// process that is not slowed down. Pauses that have begun end at their time.
+    pub(crate) fn set_cpu(
+        &self,
+        machine: MachineId,
+        now: u64,
+        quota: Option<CpuQuota>,
+        except: Option<ProcessId>,
+    ) {
+        let mut slow = self.slow.borrow_mut();
+        match quota {
+            Some(quota) => slow.insert(machine, SlowCpu { since: now, quota, except }),
+            None => slow.remove(&machine),
+        };
+        self.is_any.set(!self.held.borrow().is_empty() || !slow.is_empty());
+    }
+
+    /// How slow the CPU of a machine is; `None` if it is as fast as usual.
+    pub(crate) fn cpu(&self, machine: MachineId) -> Option<CpuQuota> {
+        self.slow.borrow().get(&machine).map(|slow| slow.quota)
+    }
+
+    /// Pauses the process of this scope if its machine's CPU is slow and its time in this period is
+    /// used up. Returns when the next period begins if this pause is new.
+    pub(crate) fn pause_if_slow(&self, scope: Scope, now: u64) -> Option<u64> {
+        let slow = self.slow.borrow().get(&scope.machine).copied()?;
+        let until = slow.paused_until(now).filter(|_| slow.except != Some(scope.process))?;
+        self.pause(scope.process, PauseReason::SlowCpu).then_some(until)
     }
 
     /// Forgets a process that has ended.
     pub(crate) fn forget(&self, process: ProcessId) {
         let mut held = self.held.borrow_mut();
         held.remove(&process);
-        self.is_any.set(!held.is_empty());
+        self.is_any.set(!held.is_empty() || !self.slow.borrow().is_empty());
     }
 }
 
@@ -128,13 +193,42 @@ mod tests {
         assert!(!pauses.is_any());
     }
 
+    #[test]
+    fn process_with_a_quota_runs_at_the_beginning_of_each_period() {
+        let pauses = Pauses::default();
+        let scope = |machine, process| Scope {
+            machine: MachineId(machine),
+            process: ProcessId(process),
+            ..Scope::HARNESS
+        };
+        let quota = CpuQuota { quota: 3, period: 10 };
+        pauses.set_cpu(MachineId(1), 100, Some(quota), Some(ProcessId(9)));
+        assert!(pauses.is_any() && pauses.cpu(MachineId(1)) == Some(quota));
+        let pause = |now| {
+            let until = pauses.pause_if_slow(scope(1, 7), now);
+            pauses.forget(ProcessId(7));
+            until
+        };
+        let untils: Vec<_> = (100..112).map(pause).collect();
+        let paused = [Some(110); 7];
+        assert_eq!(untils, [&[None; 3][..], &paused, &[None; 2]].concat());
+        assert_eq!(pauses.pause_if_slow(scope(1, 9), 105), None);
+        assert_eq!(pauses.pause_if_slow(scope(2, 8), 105), None);
+        assert_eq!(pauses.pause_if_slow(scope(1, 7), 105), Some(110));
+        assert_eq!(pauses.pause_if_slow(scope(1, 7), 106), None, "it is paused already");
+        pauses.set_cpu(MachineId(1), 107, None, None);
+        assert!(pauses.is_any() && pauses.cpu(MachineId(1)).is_none());
+        assert_eq!(slots(pauses.resume(ProcessId(7), PauseReason::SlowCpu)), Some(vec![]));
+        assert!(!pauses.is_any() && pause(105).is_none());
+    }
+
     proptest! {
         /// Pauses for several reasons, against a set of the reasons of each process.
         #[test]
         fn process_goes_on_when_its_last_reason_ends(
-            acts in prop::collection::vec((0..4u8, 0..3u32, 0..3usize), 0..60),
+            acts in prop::collection::vec((0..4u8, 0..3u32, 0..4usize), 0..60),
         ) {
-            let reasons = [Stopped, Disk, PauseReason::StalledDisk];
+            let reasons = [Stopped, Disk, PauseReason::StalledDisk, PauseReason::SlowCpu];
             let pauses = Pauses::default();
             let mut model: BTreeMap<u32, (BTreeSet<usize>, Vec<u32>)> = BTreeMap::new();
             for (slot, (act, process, reason)) in (0..).zip(acts) {

@@ -6,8 +6,8 @@
 //! Code on a machine waits by the machine's monotonic clock: this applies to sleeps, timeouts,
 //! intervals, disk latencies and blocking calls. When the clock's speed changes, pending timers are
 //! moved. The network, including TCP's timers, uses virtual time; so do flushes of a periodic
-//! store, restarts and plans. Slewing, leap seconds and jitter are not modelled.
-//! flushes of a periodic store, restarts and plans. Not modelled: slewing, leap seconds and jitter.
+//! store, restarts and plans. A wall clock can also stand still while the monotonic clock goes on.
+//! Slewing, leap seconds and jitter are not modelled.
 
 use std::cell::{Cell, OnceCell};
 use std::time::Duration;
@@ -109,6 +109,8 @@ struct MachineClock {
     /// Difference from the monotonic clock to the wall clock's time since the epoch.
     ahead: i128,
     skew: ClockSkew,
+    /// What the wall clock shows if it stands still.
+    stuck_at: Option<i128>,
 }
 
 /// The change made by setting a machine's clocks.
@@ -135,6 +137,24 @@ impl MachineClocks {
         Some(changed)
     }
 
+    /// Has a machine's wall clock stand still at the run's time `now`, until its clocks are set. Returns
+    /// false if it stands still already.
+    pub(crate) fn freeze(&self, machine: MachineId, now: u64) -> bool {
+        let Some(cell) = self.cell(machine) else { return false };
+        let clock = cell.get();
+        if clock.stuck_at.is_some() {
+            return false;
+        }
+        cell.set(MachineClock { stuck_at: Some(clock.wall_at(now)), ..clock });
+        self.is_any_set.set(true);
+        true
+    }
+
+    /// Whether a machine's wall clock stands still.
+    pub(crate) fn is_stuck(&self, machine: MachineId) -> bool {
+        self.machine_clock(machine).is_some_and(|clock| clock.stuck_at.is_some())
+    }
+
     /// Returns what setting a machine's clocks at the run's time `now` would change; `None` if nothing.
     pub(crate) fn change(
         &self,
@@ -145,8 +165,9 @@ impl MachineClocks {
         let old = self.cell(machine)?.get();
         let new = old.set(now, skew);
         let drift = (old.skew.drift != skew.drift).then_some(skew.drift);
-        let changed = ClockChange { step: new.ahead - old.ahead, drift };
-        (changed != ClockChange { step: 0, drift: None }).then_some(changed)
+        let changed = ClockChange { step: new.wall_at(now) - old.wall_at(now), drift };
+        let goes_on = old.stuck_at.is_some();
+        (goes_on || changed != ClockChange { step: 0, drift: None }).then_some(changed)
     }
 
     /// A machine's monotonic clock at the run's time `now`.
@@ -156,9 +177,8 @@ impl MachineClocks {
 
     /// A machine's wall clock, in nanoseconds since the run's epoch.
     pub(crate) fn wall(&self, machine: MachineId, now: u64) -> i128 {
-        self.machine_clock(machine).map_or(i128::from(now), |machine_clock| {
-            i128::from(machine_clock.monotonic_at(now)) + machine_clock.ahead
-        })
+        self.machine_clock(machine)
+            .map_or(i128::from(now), |machine_clock| machine_clock.wall_at(now))
     }
 
     /// The run's time at which a machine's monotonic clock first shows `local`, if its drift stays the same.
@@ -185,7 +205,12 @@ impl MachineClock {
             true => (self.since, self.monotonic),
             false => (now, monotonic),
         };
-        Self { since, monotonic, ahead, skew }
+        Self { since, monotonic, ahead, skew, stuck_at: None }
+    }
+
+    /// What the wall clock shows, in nanoseconds since the run's epoch.
+    fn wall_at(&self, now: u64) -> i128 {
+        self.stuck_at.unwrap_or_else(|| i128::from(self.monotonic_at(now)) + self.ahead)
     }
 
     fn monotonic_at(&self, now: u64) -> u64 {
@@ -269,6 +294,26 @@ mod tests {
             None,
             "the monotonic clock keeps what it gained"
         );
+    }
+
+    #[test]
+    fn stuck_wall_clock_stands_still_until_the_clocks_are_set() {
+        let machine_clocks = machine_clocks();
+        machine_clocks.set(API, 100, ClockSkew::exact().ahead(Duration::from_nanos(50)));
+        assert!(machine_clocks.freeze(API, 1_000) && !machine_clocks.freeze(API, 1_500));
+        assert!(machine_clocks.is_stuck(API) && !machine_clocks.is_stuck(MachineId(1)));
+        assert_eq!(
+            (machine_clocks.monotonic(API, 2_000), machine_clocks.wall(API, 2_000)),
+            (2_000, 1_050)
+        );
+        let changed = machine_clocks.set(API, 2_000, ClockSkew::exact());
+        assert_eq!(changed, Some(ClockChange { step: 950, drift: None }));
+        assert_eq!(machine_clocks.wall(API, 2_500), 2_500);
+        // The clock goes on even if it shows the right time when it is set.
+        assert!(machine_clocks.freeze(API, 3_000));
+        let changed = machine_clocks.set(API, 3_000, ClockSkew::exact());
+        assert_eq!(changed, Some(ClockChange { step: 0, drift: None }));
+        assert_eq!((machine_clocks.wall(API, 3_500), machine_clocks.is_stuck(API)), (3_500, false));
     }
 
     /// Values just inside and just outside the range.

@@ -139,7 +139,7 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
     for round in 0..40 {
         let victim = *sim.choose(&["a1.z", "a2.z", "a3.z"]);
         let others = || vec!["a1.z", "a2.z", "c.b"];
-        match sim.random_range(0..20u32) {
+        match sim.random_range(0..22u32) {
             0 => sim.stop(victim, 20.millis()).await?,
             1 => sim.kill(victim)?,
             2 => sim.power_off(victim)?,
@@ -166,6 +166,8 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
                 sim.restore("a2.z", copy)?;
                 copy = sim.snapshot(victim)?;
             }
+            19 => sim.slow_cpu(victim, 5.millis(), 50.millis())?,
+            20 => sim.freeze_clock(victim)?,
             _ => sim.power_off("a*.z")?,
         }
         sleep(sim.random_range(1..200u64).millis()).await;
@@ -178,6 +180,7 @@ async fn everything(sim: Sim) -> Result<(), ControlError> {
                 sim.resume(victim)?;
                 sim.rejoin(victim)?;
                 sim.repair_disk(others())?;
+                sim.restore_cpu(others())?;
             }
             1 => sim.set_clock(victim, ClockSkew::exact())?,
             _ => {}
@@ -218,6 +221,9 @@ fn acts_of_a_users_plan_do_the_same() {
         "PowerOffAtCall",
         "Snapshot",
         "Restore",
+        "SlowCpu",
+        "RestoreCpu",
+        "FreezeClock",
     ] {
         assert!(kinds.contains(kind), "{kind}: {kinds:?}");
     }

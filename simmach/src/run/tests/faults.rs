@@ -1,6 +1,9 @@
 //! The library of faults: what each fault does, that it is undone, and that the acts of its strikes do the same.
 
+mod clocks;
+mod cpu;
 mod disks;
+mod flapping;
 mod network;
 
 use crate::chaos::{Cadence, Fault, FaultPlan};

@@ -12,14 +12,14 @@ use crate::net::{NetworkProfile, TcpListener, TcpStream, UdpSocket};
 
 /// A datagram that arrived: times in microseconds, and the numbers of the machines.
 #[derive(Clone, Copy, Debug)]
-struct Arrival {
-    sent: u64,
+pub(super) struct Arrival {
+    pub(super) sent: u64,
     arrived: u64,
-    path: (u8, u8),
+    pub(super) path: (u8, u8),
 }
 
 #[derive(Default)]
-struct Arrivals(RefCell<Vec<Arrival>>);
+pub(super) struct Arrivals(pub(super) RefCell<Vec<Arrival>>);
 
 fn micros() -> u64 {
     crate::engine::now() / 1_000
@@ -48,31 +48,34 @@ async fn gossips(own: u8, machines: u8) -> Result {
     }
 }
 
-fn cluster(machines: u8) -> SpecBuilder {
+pub(super) fn cluster(machines: u8) -> SpecBuilder {
     let add = |spec: SpecBuilder, own: u8| {
         spec.machine(&format!("kv{own}"), move || gossips(own, machines))
     };
     (1..=machines).fold(SpecBuilder::new(), add)
 }
 
-const ALL: std::ops::Range<u64> = 0..1_000;
+pub(super) const ALL: std::ops::Range<u64> = 0..1_000;
 const WHILE_IT_LASTS: std::ops::Range<u64> = 100..300;
 
 /// What arrived in a run of one second, by the time at which it was sent, in milliseconds.
-struct Seen(Vec<Arrival>);
+pub(super) struct Seen(Vec<Arrival>);
 
 impl Seen {
-    fn sent_within(&self, within: std::ops::Range<u64>) -> impl Iterator<Item = &Arrival> {
+    pub(super) fn sent_within(
+        &self,
+        within: std::ops::Range<u64>,
+    ) -> impl Iterator<Item = &Arrival> {
         self.0.iter().filter(move |one| within.contains(&(one.sent / 1_000)))
     }
 
     /// The paths on which something arrived.
-    fn paths(&self, within: std::ops::Range<u64>) -> BTreeSet<(u8, u8)> {
+    pub(super) fn paths(&self, within: std::ops::Range<u64>) -> BTreeSet<(u8, u8)> {
         self.sent_within(within).map(|one| one.path).collect()
     }
 
     /// The paths on which a datagram arrived twice.
-    fn doubled(&self, within: std::ops::Range<u64>) -> BTreeSet<(u8, u8)> {
+    pub(super) fn doubled(&self, within: std::ops::Range<u64>) -> BTreeSet<(u8, u8)> {
         let mut counts = BTreeMap::<_, u32>::new();
         self.sent_within(within)
             .for_each(|one| *counts.entry((one.path, one.sent)).or_default() += 1);
@@ -100,7 +103,7 @@ impl Seen {
     }
 }
 
-fn seen(seed: u64, machines: u8, plan: fn() -> FaultPlan) -> (Outcome, Seen) {
+pub(super) fn seen(seed: u64, machines: u8, plan: fn() -> FaultPlan) -> (Outcome, Seen) {
     seen_with(seed, machines, plan, async |sim: Sim| {
         sleep(1.secs()).await;
         sim.log(sim.state::<Arrivals>().0.borrow().len());
@@ -131,7 +134,7 @@ fn between(some: &[u8], others: &[u8]) -> BTreeSet<(u8, u8)> {
     some.iter().flat_map(|a| others.iter().flat_map(|b| [(*a, *b), (*b, *a)])).collect()
 }
 
-fn all_paths(machines: u8) -> BTreeSet<(u8, u8)> {
+pub(super) fn all_paths(machines: u8) -> BTreeSet<(u8, u8)> {
     let all: Vec<u8> = (1..=machines).collect();
     between(&all, &all).into_iter().filter(|(a, b)| a != b).collect()
 }
