@@ -36,7 +36,7 @@ pub(crate) use crate::machine::disk_faults::{
     copy_disk, describe_end, describe_fault, end_disk_fault, has_disk_fault, power_off_at_call,
     repair_disk, restore_disk,
 };
-pub(crate) use crate::machine::disks::{disk_images, is_disk_empty};
+pub(crate) use crate::machine::disks::{disk_images, has_files, is_disk_empty};
 pub(crate) use crate::machine::down_by::{awaits_restart, cancel_restarts, mark_down};
 pub(crate) use crate::machine::end::{
     end_stopping, have_ended, kill, kill_stopping, stopping, tell_to_stop, wipe,

@@ -34,13 +34,19 @@ use crate::sim::{self, Idle, Sim};
 ///
 /// - Services are stopped or killed.
 /// - One machine loses power, or several at once, for a moment or for a long time.
-/// - Processes are paused.
-/// - Machines are isolated, separated into two groups, or cut off in one direction.
-/// - The packets of a machine are held back, delayed or lost.
+/// - Processes are paused, or run for a part of the time only.
+/// - Machines are isolated, once or again and again, separated into two groups, with or without a
+///   machine that reaches both, or cut off in one direction.
+/// - The packets of a machine are held back, delayed, lost, duplicated or overtaken, or its bandwidth
+///   is small. One of several TCP connections is cut.
 /// - Clocks drift by up to 500 ppm.
+/// - Disks stall, and the power fails in the middle of a call on a file.
+///
+/// If the program has nothing that a fault could affect, such as a file or a connection, a fault of
+/// another kind takes its place.
 ///
 /// A majority of the machines that run the same service is spared: fewer than half of them are
-/// down, paused or hit by network faults at a time. If only one or two machines run a service, at
+/// down, paused, slow or hit by faults of the network or of disks at a time. If only one or two machines run a service, at
 /// most one of them is hit at a time. The machine of the test's body is hit only if it is named.
 ///
 /// In one run of three, faults occur at events of the program instead of times: a fault hits a
@@ -82,8 +88,13 @@ pub enum Hardship {
     /// A machine's disk is wiped while it is down. The budget counts the machine as down until the
     /// end of the run.
     Wipe,
-    /// Wall clocks are set forward or back, by 1 ms to 1 h.
+    /// Wall clocks are set forward or back, by 1 ms to 1 h, or stand still.
     ClockSteps,
+    /// Reads, writes and syncs of files fail with `EIO` on some machines, as
+    /// [`Sim::fail_reads`](crate::Sim::fail_reads) and its siblings do.
+    DiskErrors,
+    /// The disks of some machines are full: writes fail with `ENOSPC`.
+    FullDisk,
 }
 
 impl Swarm {
@@ -101,8 +112,8 @@ impl Swarm {
         self
     }
 
-    /// Sets how many machines that run the same service may be down, paused or hit by network faults
-    /// at a time. It must be at least 1. By default, a majority of them is spared.
+    /// Sets how many machines that run the same service may be down, paused, slow or hit by faults
+    /// of the network or of disks at a time. It must be at least 1. By default, a majority of them is spared.
     #[must_use]
     pub fn at_once(mut self, machines: usize) -> Self {
         self.at_once = Some(machines);

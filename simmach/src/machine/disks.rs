@@ -26,6 +26,11 @@ pub(crate) fn is_disk_empty(machine: MachineId) -> bool {
     storage::is_empty(machine) && files::is_empty(machine)
 }
 
+/// Returns whether a machine has files on its disk.
+pub(crate) fn has_files(machine: MachineId) -> bool {
+    !files::is_empty(machine)
+}
+
 /// What there is on the disks of all machines that were used: files, and stores in a folder of their own.
 pub(crate) fn disk_images() -> Vec<DiskImage> {
     let mut allowance = Allowance::new();

@@ -1,14 +1,20 @@
 //! The kinds of faults of a [`Swarm`](super::Swarm).
 
+use std::ops::RangeInclusive;
 use std::rc::Rc;
 use std::time::Duration;
 
 use crate::chaos::fault::Fault;
 use crate::chaos::faults::{
-    ClockStep, Clog, Delay, Drift, Isolate, Kill, Loss, OneWay, Pause, PowerOff, Stop, Wipe,
+    Bridge, ClockStep, Clog, Delay, Drift, Duplicate, FailReads, FailSync, FailWrites, Flapping,
+    FullDisk, Isolate, Kill, Loss, OneConnection, OneWay, Pause, PowerOff, PowerOffInCall, Reorder,
+    SlowCpu, StallDisk, Stop, StuckClock, Throttle, Wipe,
 };
 use crate::chaos::pace::{DurationRange, Strike};
 use crate::chaos::swarm::Hardship;
+use crate::engine::MachineId;
+use crate::machine;
+use crate::net::control::connections;
 
 /// How long a strike lasts if the test sets the tempo.
 pub(super) const USUAL: DurationRange =
@@ -25,6 +31,8 @@ pub(super) const SECOND: u64 = 7;
 /// Which event it waits for, and the n-th.
 pub(super) const EVENT: u64 = 9;
 pub(super) const NTH: u64 = 11;
+/// Which kind of fault takes its place if the program has nothing that its own could affect.
+pub(super) const SUBSTITUTE: u64 = 12;
 /// Which machines it hits: one field for each.
 pub(super) const VICTIMS: u64 = 16;
 
@@ -54,6 +62,38 @@ pub(super) enum Kind {
     Blackout = 12,
     Wipe = 13,
     ClockStep = 14,
+    SlowCpu = 15,
+    /// Machines are separated from all other machines but one.
+    Bridge = 16,
+    /// Some packets of one machine arrive twice.
+    Duplicate = 17,
+    /// Some packets of one machine are overtaken.
+    Reorder = 18,
+    /// The bandwidth of one machine is small.
+    Throttle = 19,
+    OneConnection = 20,
+    /// Machines are isolated again and again.
+    Flapping = 21,
+    StallDisk = 22,
+    PowerOffInCall = 23,
+    FailSync = 24,
+    FailReads = 25,
+    FailWrites = 26,
+    FullDisk = 27,
+    StuckClock = 28,
+}
+
+/// What a program may not have, and some faults need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    /// Files on a machine's disk.
+    Files,
+    /// Files or stores on a machine's disk.
+    Disk,
+    /// A TCP connection between two machines that the plan may hit.
+    Connection,
+    /// Three machines that the plan may hit.
+    ThreeMachines,
 }
 
 impl Kind {
@@ -73,6 +113,20 @@ impl Kind {
         Self::Blackout,
         Self::Wipe,
         Self::ClockStep,
+        Self::SlowCpu,
+        Self::Bridge,
+        Self::Duplicate,
+        Self::Reorder,
+        Self::Throttle,
+        Self::OneConnection,
+        Self::Flapping,
+        Self::StallDisk,
+        Self::PowerOffInCall,
+        Self::FailSync,
+        Self::FailReads,
+        Self::FailWrites,
+        Self::FullDisk,
+        Self::StuckClock,
     ];
 
     /// The name in reports, in the plural.
@@ -93,6 +147,20 @@ impl Kind {
             Self::Blackout => "blackouts",
             Self::Wipe => "wipes",
             Self::ClockStep => "clock steps",
+            Self::SlowCpu => "slow CPUs",
+            Self::Bridge => "partitions with a bridge",
+            Self::Duplicate => "duplicated packets",
+            Self::Reorder => "reordered packets",
+            Self::Throttle => "little bandwidth",
+            Self::OneConnection => "cut connections",
+            Self::Flapping => "machines isolated again and again",
+            Self::StallDisk => "stalled disks",
+            Self::PowerOffInCall => "power-offs within calls",
+            Self::FailSync => "failing syncs",
+            Self::FailReads => "failing reads",
+            Self::FailWrites => "failing writes",
+            Self::FullDisk => "full disks",
+            Self::StuckClock => "stuck clocks",
         }
     }
 
@@ -111,6 +179,20 @@ impl Kind {
             Self::Drift => Rc::new(Drift::up_to(500)),
             Self::Wipe => Rc::new(Wipe),
             Self::ClockStep => Rc::new(ClockStep::by(CLOCK_STEP)),
+            Self::SlowCpu => Rc::new(SlowCpu::down_to(1)),
+            Self::Bridge => Rc::new(Bridge),
+            Self::Duplicate => Rc::new(Duplicate::up_to(50)),
+            Self::Reorder => Rc::new(Reorder::by(DELAY)),
+            Self::Throttle => Rc::new(Throttle::to(BANDWIDTH)),
+            Self::OneConnection => Rc::new(OneConnection),
+            Self::Flapping => Rc::new(Flapping::new(Isolate, FLAPPING)),
+            Self::StallDisk => Rc::new(StallDisk),
+            Self::PowerOffInCall => Rc::new(PowerOffInCall::within(CALLS)),
+            Self::FailSync => Rc::new(FailSync),
+            Self::FailReads => Rc::new(FailReads),
+            Self::FailWrites => Rc::new(FailWrites),
+            Self::FullDisk => Rc::new(FullDisk),
+            Self::StuckClock => Rc::new(StuckClock),
         }
     }
 
@@ -119,7 +201,9 @@ impl Kind {
         match self {
             Self::Blackout => Some(Hardship::Blackout),
             Self::Wipe => Some(Hardship::Wipe),
-            Self::ClockStep => Some(Hardship::ClockSteps),
+            Self::ClockStep | Self::StuckClock => Some(Hardship::ClockSteps),
+            Self::FailSync | Self::FailReads | Self::FailWrites => Some(Hardship::DiskErrors),
+            Self::FullDisk => Some(Hardship::FullDisk),
             _ => None,
         }
     }
@@ -134,13 +218,47 @@ impl Kind {
     fn takes_power(self) -> bool {
         matches!(
             self,
-            Self::PowerOff | Self::Bounce | Self::PowerOffs | Self::Blackout | Self::Wipe
+            Self::PowerOff
+                | Self::Bounce
+                | Self::PowerOffs
+                | Self::Blackout
+                | Self::Wipe
+                | Self::PowerOffInCall
         )
+    }
+
+    /// What the program must have for a fault of this kind to have an effect.
+    pub(super) fn need(self) -> Option<Need> {
+        match self {
+            Self::StallDisk
+            | Self::PowerOffInCall
+            | Self::FailSync
+            | Self::FailReads
+            | Self::FailWrites => Some(Need::Files),
+            Self::FullDisk => Some(Need::Disk),
+            Self::OneConnection => Some(Need::Connection),
+            Self::Bridge => Some(Need::ThreeMachines),
+            _ => None,
+        }
+    }
+
+    /// Whether a fault of this kind can have an effect on a machine at present. `all` are the machines
+    /// that the plan may hit.
+    pub(super) fn can_affect(self, machine: MachineId, all: &[MachineId]) -> bool {
+        match self.need() {
+            None => true,
+            Some(Need::Files) => machine::has_files(machine),
+            Some(Need::Disk) => !machine::is_disk_empty(machine),
+            Some(Need::Connection) => {
+                connections(machine).iter().any(|connection| all.contains(&connection.peer))
+            }
+            Some(Need::ThreeMachines) => all.len() > 2,
+        }
     }
 
     /// Whether it hits several machines at once.
     pub(super) fn hits_several(self) -> bool {
-        matches!(self, Self::PowerOffs | Self::Isolate)
+        matches!(self, Self::PowerOffs | Self::Isolate | Self::Bridge | Self::Flapping)
     }
 
     /// How long a strike lasts.
@@ -150,8 +268,15 @@ impl Kind {
     }
 }
 
-/// The delay of packets.
+/// The delay of packets that are late or overtaken.
 const DELAY: DurationRange = DurationRange::new(Duration::from_millis(1), Duration::from_secs(2));
 /// How far wall clocks are set forward or back.
 const CLOCK_STEP: DurationRange =
     DurationRange::new(Duration::from_millis(1), Duration::from_secs(3_600));
+/// The bandwidth of a machine, in bytes per second.
+const BANDWIDTH: RangeInclusive<u64> = 1_000..=1_000_000;
+/// How long a machine is isolated that is isolated again and again, and how long it is not.
+const FLAPPING: DurationRange =
+    DurationRange::new(Duration::from_millis(10), Duration::from_secs(1));
+/// The power fails within one of this number of calls on files.
+const CALLS: u64 = 64;

@@ -40,6 +40,7 @@ impl Run {
         let mut strikes = Strikes::of_part(kind as u64 + 1, parts);
         let lasting = strikes.down(None, fault::USUAL);
         while let Some(strike) = strikes.next().await {
+            let kind = self.possible(kind, strike);
             let begun = match self.moments.of(strike) {
                 Moment::Now => self.begin(kind, strike, None),
                 Moment::Event(event, nth) => {
@@ -54,6 +55,34 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Returns the kind of fault, or another one in its place if the program has nothing that it could
+    /// affect at present: one of the run's kinds, or of all kinds if the run has no other.
+    ///
+    /// So kinds that need files or connections do not thin out the others in a program that has none.
+    fn possible(&self, kind: Kind, strike: Strike) -> Kind {
+        if self.can_affect_any(kind) {
+            return kind;
+        }
+        let others = |kinds: &[Kind]| -> Vec<Kind> {
+            kinds.iter().copied().filter(|other| other.need().is_none()).collect()
+        };
+        let mut among = others(&self.kinds);
+        if among.is_empty() {
+            among = others(&self.plan.kinds());
+        }
+        let chosen = strike.below(fault::SUBSTITUTE, among.len() as u64) as usize;
+        among.get(chosen).copied().unwrap_or(kind)
+    }
+
+    /// Whether a fault of this kind can have an effect on any machine at present.
+    fn can_affect_any(&self, kind: Kind) -> bool {
+        if kind.need().is_none() {
+            return true;
+        }
+        let all = self.plan.machines.candidates();
+        all.iter().any(|machine| kind.can_affect(*machine, &all))
     }
 
     /// Strikes within the code that passes a point, or after [`LONGEST_WAIT`].
@@ -96,8 +125,9 @@ impl Run {
     fn faults(&self, kind: Kind, strike: Strike) -> Vec<Rc<dyn Fault>> {
         let mut faults = vec![kind.fault()];
         if kind != Kind::Blackout && strike.below(fault::SECOND, 4) == 3 {
-            let among = self.kinds.iter().filter(|second| kind.goes_with(**second));
-            let among: Vec<Kind> = among.copied().collect();
+            let can_follow =
+                |second: &&Kind| kind.goes_with(**second) && self.can_affect_any(**second);
+            let among: Vec<Kind> = self.kinds.iter().filter(can_follow).copied().collect();
             let chosen = strike.below(fault::SECOND + 1, among.len() as u64) as usize;
             faults.extend(among.get(chosen).map(|second| second.fault()));
         }
@@ -118,8 +148,13 @@ impl Run {
             let name = name_of(machine).unwrap_or_default();
             faults.iter().all(|fault| fault.can_hit(&name))
         };
-        let mut running = self.plan.machines.candidates();
-        running.retain(|machine| machine::has_running_service(*machine) && can_hit(*machine));
+        let all = self.plan.machines.candidates();
+        let mut running = all.clone();
+        running.retain(|machine| {
+            machine::has_running_service(*machine)
+                && can_hit(*machine)
+                && kind.can_affect(*machine, &all)
+        });
         if running.is_empty() {
             sim::record_idle(Idle::AllDown);
             return running;

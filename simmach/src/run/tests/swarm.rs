@@ -3,6 +3,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::engine::record::deviations::RecordLevel;
 use crate::net::{TcpListener, TcpStream};
 use crate::run::tests::*;
 
@@ -45,7 +46,7 @@ fn swarm_spares_a_majority_and_what_is_not_claimed() {
             Some(_) => {}
         }
         seen.extend(ran.effects.iter().map(|(effect, _)| effect));
-        for unclaimed in [Effect::Wipe, Effect::ClockStep] {
+        for unclaimed in [Effect::Wipe, Effect::ClockStep, Effect::StuckClock] {
             assert_eq!(ran.effects.count(unclaimed), 0, "seed {seed}");
         }
     }
@@ -59,6 +60,8 @@ fn swarm_spares_a_majority_and_what_is_not_claimed() {
         Effect::Partition,
         Effect::Clog,
         Effect::ClockDrift,
+        Effect::SlowCpu,
+        Effect::Impairment,
     ];
     assert!(all.iter().all(|effect| seen.contains(effect)), "{seen:?}");
 }
@@ -75,12 +78,98 @@ fn swarm_does_what_is_claimed() {
         assert_eq!(ran.verdict, Verdict::Passed, "seed {seed}");
         seen.extend(ran.effects.iter().map(|(effect, _)| effect));
     }
-    assert!(seen.contains(&Effect::ClockStep), "{seen:?}");
+    assert!(seen.contains(&Effect::ClockStep) && seen.contains(&Effect::StuckClock), "{seen:?}");
     let blackouts = (0..60).filter(|seed| {
         let ran = ran(*seed, || Swarm::new().survives(Hardship::Blackout));
         ran.verdict != Verdict::Passed
     });
     assert!(blackouts.count() > 5, "all five are down at once");
+}
+
+/// Writes, syncs and reads a file every 20 ms, and has a connection to the next machine.
+async fn uses_files(own: u32) -> Result {
+    let listener = TcpListener::bind("0.0.0.0:7").await?;
+    spawn_local(async move {
+        let mut accepted = Vec::new();
+        while let Ok((stream, _)) = listener.accept().await {
+            accepted.push(stream);
+        }
+    });
+    let next = format!("kv{}:7", own % 5 + 1);
+    let mut stream = None;
+    loop {
+        sleep(20.millis()).await;
+        let written = std::fs::File::create("f").and_then(|mut file| {
+            std::io::Write::write_all(&mut file, &[7; 5_000])?;
+            file.sync_all()?;
+            std::fs::read("f")
+        });
+        drop(written);
+        if stream.is_none() {
+            stream = TcpStream::connect(&*next).await.ok();
+        }
+        if let Some(open) = &mut stream
+            && futures::AsyncWriteExt::write_all(open, b"x").await.is_err()
+        {
+            stream = None;
+        }
+    }
+}
+
+/// The texts of the faults that runs of a program that uses files and connections have, and the names of their acts.
+fn texts(plan: fn() -> Swarm) -> BTreeSet<String> {
+    let mut texts = BTreeSet::new();
+    for seed in 0..60 {
+        let spec = move || {
+            let add =
+                |spec: SpecBuilder, own| spec.machine(&format!("kv{own}"), move || uses_files(own));
+            let spec = (1..=5).fold(SpecBuilder::new(), add);
+            spec.plan(plan()).body(async |_| sleep(5.secs()).await)
+        };
+        let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
+        let ran = run_spec(spec, seed, Overlay::default(), keep, Arc::default());
+        assert_eq!(ran.verdict, Verdict::Passed, "seed {seed}");
+        texts.extend(ran.faults.into_iter().map(|fault| fault.text));
+        let name = |act| format!("{act:?}").split(' ').next().unwrap_or_default().to_owned();
+        texts.extend(ran.acts.into_iter().map(|one| name(one.act)));
+    }
+    texts
+}
+
+#[test]
+fn swarm_stalls_disks_and_has_other_faults_of_disks_if_they_are_claimed() {
+    let has = |texts: &BTreeSet<String>, text: &str| texts.iter().any(|one| one.contains(text));
+    let errors =
+        ["the next sync of its disk fails", "reads of its disk fail", "writes to its disk fail"];
+    let unclaimed = texts(Swarm::new);
+    for text in ["disk stalled", "PowerOffAtCall", "Filter", "SlowCpu", "packets arrive twice"] {
+        assert!(has(&unclaimed, text), "{text}: {unclaimed:?}");
+    }
+    assert!(!errors.iter().any(|error| has(&unclaimed, error)), "{unclaimed:?}");
+    assert!(!has(&unclaimed, "disk filled"));
+    let claimed =
+        texts(|| Swarm::new().survives(Hardship::DiskErrors).survives(Hardship::FullDisk));
+    assert!(errors.iter().all(|error| has(&claimed, error)), "{claimed:?}");
+    assert!(has(&claimed, "disk filled"));
+}
+
+/// A run whose kinds of faults need files has others if the program has no files.
+#[test]
+fn swarm_has_other_faults_in_place_of_those_that_have_no_effect() {
+    let needs_files = ["stalled disks", "power-offs within calls", "cut connections"];
+    let mut runs = 0;
+    for seed in 0..400 {
+        let ran = outcome(seed, || {
+            let spec = SpecBuilder::new().machine("kv{1..=3}", ignores).plan(Swarm::new());
+            spec.body(async |_| sleep(120.secs()).await)
+        });
+        let kinds = &ran.plans[0].kinds;
+        if !kinds.is_empty() && kinds.iter().all(|kind| needs_files.contains(&kind.as_str())) {
+            assert!(!ran.faults.is_empty(), "seed {seed}: {kinds:?}");
+            runs += 1;
+        }
+    }
+    assert!(runs > 2, "{runs}");
 }
 
 /// What a strike did is undone, whatever comes in between: in the end all is as it was.
