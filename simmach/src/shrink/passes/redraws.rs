@@ -121,13 +121,18 @@ fn with_new_act(candidate: &Candidate, acts: &[ShrinkItem], latest: u64, salt: u
 }
 
 /// Returns the same candidate with different draws where the seed decides, strikes at different times, and faults on
-/// different packets. In turn, the strikes' `parts` are unchanged, calm, or drawn again.
+/// different packets. In turn, the strikes' `parts` are unchanged, calm, or drawn again together with
+/// the choices of the test.
 fn redraw(candidate: &Candidate, parts: &[Rule], salt: u64) -> Candidate {
     const STRIKE: &[Family] = &[Family::Strike];
     let (round, turn) = (salt / 3, salt % 3);
     let mut candidate = candidate.clone();
     if turn == 2 {
         candidate.calm.retain(|rule| rule.family != Some(Family::Strike));
+        // Fewer steps can need longer pauses, for example.
+        if let Some(choices) = candidate.modes.get_mut(&Family::Choice) {
+            *choices = FamilyMode::Seeded { salt: Some(salt), window: None };
+        }
     }
     if turn == 1 {
         let more: Vec<_> = parts.iter().filter(|part| !candidate.calm.contains(part)).collect();
