@@ -1,8 +1,8 @@
 //! Clocks that stand still.
 
-use super::*;
 use crate::ClockSkew;
 use crate::faults::StuckClock;
+use crate::run::tests::faults::*;
 
 /// What the two clocks showed, in milliseconds since the start: the time, the wall clock, the monotonic clock.
 type Reading = (u64, u64, u64);

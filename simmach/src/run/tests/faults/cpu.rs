@@ -2,9 +2,9 @@
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-use super::*;
 use crate::faults::SlowCpu;
 use crate::net::{TcpListener, TcpStream};
+use crate::run::tests::faults::*;
 use crate::sim::ControlError;
 
 #[derive(Default)]

@@ -3,9 +3,9 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::*;
 use crate::chaos::Budget;
 use crate::faults::{FailReads, FailSync, FailWrites, FullDisk, PowerOffInCall, StallDisk};
+use crate::run::tests::faults::*;
 
 /// What one round of [`uses_files`] found: the time in milliseconds, and the errors of its write, its sync and its read.
 type Round = (u64, [i32; 3]);

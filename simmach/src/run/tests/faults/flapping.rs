@@ -1,9 +1,9 @@
 //! Faults that come and go.
 
-use super::network::{ALL, all_paths, cluster, seen};
-use super::*;
 use crate::chaos::{Hit, Target};
 use crate::faults::{Drift, Duplicate, Flapping, Isolate, Kill, Stop};
+use crate::run::tests::faults::network::{ALL, Arrivals, all_paths, cluster, seen};
+use crate::run::tests::faults::*;
 use crate::sim::ControlError;
 
 fn flapping(fault: impl Fault) -> FaultPlan {
@@ -135,7 +135,7 @@ fn flapping_fault_shrinks_to_one_time() {
         let plan = plan.when(Cadence::every(50.millis())).lasting(400.millis());
         cluster(3).plan(plan.on(Target::from("kv*"))).body(async |sim: Sim| {
             sleep(800.millis()).await;
-            let arrived = sim.state::<super::network::Arrivals>().0.borrow().len();
+            let arrived = sim.state::<Arrivals>().0.borrow().len();
             assert!(arrived >= 6 * 80, "datagrams are missing");
         })
     });

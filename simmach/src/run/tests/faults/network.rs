@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::{AsyncReadExt, AsyncWriteExt};
 
-use super::*;
 use crate::chaos::Target;
 use crate::engine::acts::Impairment;
 use crate::faults::{Bridge, Duplicate, Isolate, OneConnection, Reorder, Throttle};
 use crate::net::{NetworkProfile, TcpListener, TcpStream, UdpSocket};
+use crate::run::tests::faults::*;
 
 /// A datagram that arrived: times in microseconds, and the numbers of the machines.
 #[derive(Clone, Copy, Debug)]
