@@ -77,11 +77,13 @@ pub use crate::disk_profile::DiskProfile;
 #[cfg(feature = "sim")]
 pub(crate) use crate::storage::disks::{
     RunFolder, StorageSpec, StoreCopies, close_process, copy, images, install, is_empty,
-    name_process, power_off, remove, restore, set_full, wipe,
+    name_process, power_off, remove, restore, set_commit_hook, set_full, wipe,
 };
 
 use std::path::Path;
 
+#[cfg(feature = "sim")]
+use crate::engine;
 #[cfg(feature = "sim")]
 use crate::storage::disks::HandleId;
 #[cfg(feature = "sim")]
@@ -212,7 +214,11 @@ async fn write<R>(id: HandleId, f: impl FnOnce(&mut WriteTxn<'_, '_>) -> Result<
     if !latencies.disk.is_zero() {
         sleep(latencies.disk).await;
     }
-    let value = transact::write(id, f)?;
+    let value = match transact::write(id, f) {
+        // The power failed within the commit, so the call does not return.
+        Err(Error::Closed) if engine::live_scope().is_none() => std::future::pending().await,
+        written => written?,
+    };
     drop(turn);
     if !latencies.acknowledge.is_zero() {
         sleep(latencies.acknowledge).await;

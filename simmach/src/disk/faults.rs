@@ -18,7 +18,7 @@ use crate::interpose::system::{Answer, Errno};
 #[derive(Debug, Default)]
 pub(super) struct Faults {
     active: BTreeSet<DiskFault>,
-    /// Changing calls that are left until the power fails, and what happens then.
+    /// Changing calls and commits that are left until the power fails, and what happens then.
     power: Option<(u64, PowerFailure)>,
     /// Processes whose own thread waits for a stalled disk.
     waiting: BTreeSet<ProcessId>,
@@ -108,7 +108,8 @@ pub(crate) fn has_fault(machine: MachineId, fault: Option<DiskFault>) -> bool {
     has.unwrap_or(false)
 }
 
-/// Has the power of a machine fail at a changing call on its files, counted from 1. `None` takes that back.
+/// Has the power of a machine fail at a changing call on its files, or at a commit to one of its stores, counted from 1. `None`
+/// takes that back.
 pub(crate) fn fail_power_at(machine: MachineId, at: Option<(u64, PowerFailure)>) {
     let _ = with(|disks| {
         disks.disk(machine).faults.power = at;
@@ -133,14 +134,9 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
         let faults = &mut disks.disk(machine).faults;
         if is_done
             && access != Access::Read
-            && let Some((calls, failure)) = &mut faults.power
+            && let Some(failure) = faults.count_call()
         {
-            *calls = calls.saturating_sub(1);
-            if *calls == 0 {
-                let failure = *failure;
-                faults.power = None;
-                return Ok(Aftermath::PowerFails(failure));
-            }
+            return Ok(Aftermath::PowerFails(failure));
         }
         let latency = match access {
             Access::Read => files.read,
@@ -151,6 +147,17 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
         Ok(Aftermath::Takes { latency, stalls: files.stalls, is_stalled })
     });
     after.unwrap_or(Aftermath::Nothing)
+}
+
+/// A process is about to commit to a store of a machine. Fails the power of the machine if it is to fail in this commit.
+pub(crate) fn count_commit(machine: MachineId) {
+    let failure = with(|disks| match disks.has_faults {
+        true => Ok(disks.disk(machine).faults.count_call()),
+        false => Ok(None),
+    });
+    if let Ok(Some(PowerFailure { owner, take_power })) = failure {
+        take_power(machine, owner);
+    }
 }
 
 /// Has a process wait, from its next poll on, until the disk of its machine is repaired.
@@ -168,6 +175,14 @@ pub(crate) fn add_waiter(machine: MachineId, waker: &Waker) -> Answer<()> {
 }
 
 impl Faults {
+    /// Counts a call that changes the disk. Returns the power failure if it comes in this call.
+    fn count_call(&mut self) -> Option<PowerFailure> {
+        let (calls, _) = self.power.as_mut()?;
+        *calls = calls.saturating_sub(1);
+        let (_, failure) = self.power.take_if(|(calls, _)| *calls == 0)?;
+        Some(failure)
+    }
+
     pub(super) fn forget(&mut self, process: ProcessId) {
         self.waiting.remove(&process);
     }

@@ -52,9 +52,10 @@ pub(crate) fn has_disk_fault(machine: MachineId, fault: Option<DiskFault>) -> bo
     files::has_fault(machine, fault)
 }
 
-/// Has a machine lose its power at a changing call on its files, counted from 1. `owner` is the plan of the library that does
-/// this, if any.
+/// Has a machine lose its power at a changing call on its files, or within a commit to one of its stores, counted from 1. `owner`
+/// is the plan of the library that does this, if any.
 pub(crate) fn power_off_at_call(machine: MachineId, calls: u64, owner: Option<u64>) {
+    storage::set_commit_hook(files::count_commit);
     files::fail_power_at(machine, Some((calls, PowerFailure { owner, take_power: power_off })));
     engine::trace(Event::DiskChanged { machine, change: DiskChange::PowerFailsAtCall });
 }

@@ -433,10 +433,10 @@ pub(crate) fn describe(act: &Act) -> String {
             format!("disk repaired: {}", machine::describe_end(*fault))
         }
         Act::PowerOffAtCall { calls: 1, .. } => {
-            "loses power at its next change of files".to_owned()
+            "loses power at its next change of files or stores".to_owned()
         }
         Act::PowerOffAtCall { calls, .. } => {
-            format!("loses power at change {calls} of its files, counted from here")
+            format!("loses power at change {calls} of its files and stores, counted from here")
         }
         Act::CancelPowerOff { .. } => "keeps its power".to_owned(),
         Act::Snapshot { .. } => "disk copied".to_owned(),

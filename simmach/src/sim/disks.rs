@@ -123,16 +123,18 @@ impl Sim {
         Ok(())
     }
 
-    /// Powers off each matching machine in the middle of its `calls`th call from now that changes or syncs files; 1 is the next
-    /// one, and 0 counts as 1. Calls that fail do not count. A write to a file opened with `O_SYNC` counts as a
-    /// write and as a sync. Another call of this method replaces the number.
+    /// Powers off each matching machine in the middle of its `calls`th call from now that changes or syncs files, or commits to a
+    /// store of [`storage`](crate::storage); 1 is the next one, and 0 counts as 1. Calls that fail do not count. A write to a
+    /// file opened with `O_SYNC` counts as a write and as a sync. Another call of this method replaces the number.
     ///
     /// A storage engine that commits in one go is otherwise never interrupted, since other faults come between polls. The disk
-    /// is left as a power failure leaves it right after that call, which may be lost or torn itself.
+    /// is left as a power failure leaves it right after that call, which may be lost or torn itself. A commit to a store in which
+    /// the power fails is lost, with all earlier commits that are not durable, and [`Store::write`](crate::storage::Store::write)
+    /// does not return.
     ///
-    /// The code that made the call runs on until it awaits something. Its process has ended, so nothing that the code does has an
-    /// effect, and its panics are ignored. It keeps the disk as it was at the call, so that it reads what it writes. What a test
-    /// notes in its own memory, such as an acknowledged write, it must note after an `await`.
+    /// The code that made a call on files runs on until it awaits something. Its process has ended, so nothing that the code does
+    /// has an effect, and its panics are ignored. It keeps the disk as it was at the call, so that it reads what it writes. What
+    /// a test notes in its own memory, such as an acknowledged write, it must note after an `await`.
     ///
     /// [`start`](Self::start) brings the machine back. [`settle`](Self::settle) cancels a power failure that has not come yet, and
     /// so does losing power in another way.

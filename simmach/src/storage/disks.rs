@@ -60,9 +60,13 @@ pub(crate) struct Disks {
     stores: Vec<StoreState>,
     handles: BTreeMap<u64, OpenHandle>,
     next: u64,
+    commit_hook: Option<CommitHook>,
     /// The services that processes belong to; a process of the only service of a machine is missing here.
     services: BTreeMap<ProcessId, String>,
 }
+
+/// What a process on a machine calls before each commit. It may take the power of the machine.
+pub(crate) type CommitHook = fn(MachineId);
 
 /// A store on a machine's disk, whether or not a process has it open.
 #[derive(Debug)]
@@ -128,6 +132,7 @@ pub(crate) fn install(spec: StorageSpec) {
             stores: Vec::new(),
             handles: BTreeMap::new(),
             next: 0,
+            commit_hook: None,
             services: BTreeMap::new(),
         });
     });
@@ -190,6 +195,18 @@ pub(crate) fn set_full(machine: MachineId, is_full: bool) {
 /// Whether the disk of a machine was filled.
 pub(super) fn is_full(machine: MachineId) -> bool {
     state(|disks| disks.full.contains(&machine)).unwrap_or(false)
+}
+
+/// Sets what is called before each commit, on all machines.
+pub(crate) fn set_commit_hook(hook: CommitHook) {
+    state(|disks| disks.commit_hook = Some(hook));
+}
+
+/// Calls the hook of commits, if there is one. Nothing may be borrowed.
+pub(super) fn announce_commit(machine: MachineId) {
+    if let Some(hook) = state(|disks| disks.commit_hook).flatten() {
+        hook(machine);
+    }
 }
 
 /// Deletes the stores of a machine. Stores opened later are new and empty.

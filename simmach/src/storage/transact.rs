@@ -55,13 +55,14 @@ pub(super) fn write<R>(
     if disks::is_full(transaction.machine) {
         return Err(transaction.disk_full());
     }
-    let number = transaction.number;
+    let (number, machine) = (transaction.number, transaction.machine);
     traced::begin();
     transaction
         .run(|volume, own| {
             volume.write(commit, |txn| {
                 let value = f(txn).inspect_err(|_| *own = true)?;
-                // The closure may have powered off its own machine.
+                disks::announce_commit(machine);
+                // The closure may have powered off its own machine, and the power may fail within the commit.
                 match disks::with_store(number, |store| store.was_interrupted()) {
                     Some(false) => Ok(value),
                     Some(true) | None => Err(Error::Closed),

@@ -104,7 +104,7 @@ impl DiskChange {
             Self::Stalled => "disk stalled",
             Self::Repaired => "disk repaired",
             Self::Restored => "disk replaced by a snapshot",
-            Self::PowerFailsAtCall => "loses power at a later call on its files",
+            Self::PowerFailsAtCall => "loses power at a later change of its files or stores",
             Self::FaultEnded => "a fault of its disk ended",
         }
     }

@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, OpenOptionsExt};
 
 use crate::run::tests::*;
 use crate::sim::ControlError;
+use crate::storage::Durability;
 
 /// A service that does nothing. Its machine's files are used by clients.
 async fn idles() {
@@ -247,8 +248,10 @@ fn left_at_call(calls: u64, seed: u64, overlay: Overlay) -> (usize, bool, bool) 
 }
 
 fn left_on(on_thread: bool, calls: u64, seed: u64, overlay: Overlay) -> (usize, bool, bool) {
-    static LEFT: Mutex<(usize, bool, bool)> = Mutex::new((0, false, false));
+    let left = Arc::new(Mutex::new((0, false, false)));
+    let noted = Arc::clone(&left);
     let spec = move || {
+        let left = Arc::clone(&noted);
         SpecBuilder::new().machine("a", idles).body(async move |sim: Sim| {
             sim.power_off_at_call("a", calls)?;
             drop(sim.run_on("a", async move {
@@ -262,17 +265,17 @@ fn left_on(on_thread: bool, calls: u64, seed: u64, overlay: Overlay) -> (usize, 
             if !has_power {
                 sim.start("a")?;
             }
-            let left = || (fs::read("log").or_else(|_| fs::read("done")), fs::exists("done"));
-            let (log, is_done) = on_a(sim, left).await;
+            let read = || (fs::read("log").or_else(|_| fs::read("done")), fs::exists("done"));
+            let (log, is_done) = on_a(sim, read).await;
             let records = log.unwrap_or_default();
             assert!(records.iter().zip(0..).all(|(found, record)| *found == record));
-            *LEFT.lock().expect("no panic") = (records.len(), is_done?, has_power);
+            *left.lock().expect("no panic") = (records.len(), is_done?, has_power);
             Ok::<(), BoxError>(())
         })
     };
     let ran = run_spec(spec, seed, overlay, Keep::default(), Arc::default());
     assert_eq!((&ran.verdict, ran.threads_left), (&Verdict::Passed, 0));
-    *LEFT.lock().expect("no panic")
+    *left.lock().expect("no panic")
 }
 
 /// Call 1 creates the file; then come writes, a sync after every third of them, and the rename.
@@ -380,6 +383,84 @@ fn disk_faults_repeat() {
     for effect in [Effect::DiskError, Effect::DiskFull, Effect::PowerOff, Effect::WriteLost] {
         assert!(effects.count(effect) > 5, "{effect:?}");
     }
+}
+
+/// Appends a record to a file and a store in turns, and notes each call that has returned.
+async fn writes_files_and_stores(durability: Durability) -> Result<(), BoxError> {
+    let db = crate::storage::Options::new().durability(durability).open("db").await?;
+    let returned = Sim::current().state::<Cell<u64>>();
+    for number in 1..=3_u64 {
+        let key = number.to_string();
+        db.write(move |txn| Ok(txn.table::<Str, Str>("t")?.put(txn, &key, "")?)).await?;
+        returned.update(|calls| calls + 1);
+        fs::write(number.to_string(), "")?;
+        sleep(1.millis()).await;
+        returned.update(|calls| calls + 1);
+    }
+    Ok(())
+}
+
+/// The numbers of records in the store and of files that are left, if the power fails at this call; and how many calls of the
+/// program returned.
+fn left_of_commits(calls: u64, durability: Durability) -> (u64, usize, u64) {
+    static LEFT: Mutex<(u64, usize, u64)> = Mutex::new((0, 0, 0));
+    let spec = move || {
+        SpecBuilder::new().machine("a", idles).body(async move |sim: Sim| {
+            sim.power_off_at_call("a", calls)?;
+            let client = sim.run_on("a", writes_files_and_stores(durability));
+            sleep(1.secs()).await;
+            assert!(!sim.machine("a").has_power());
+            assert!(client.await.is_err_and(|error| error.is_cancelled()));
+            sim.start("a")?;
+            let left = sim.run_on("a", async {
+                let db = crate::storage::open("db").await?;
+                let records = db.read(|txn| match txn.table::<Str, Str>("t")? {
+                    Some(table) => Ok(table.len(txn)?),
+                    None => Ok(0),
+                });
+                Ok::<_, BoxError>((records.await?, fs::read_dir(".")?.count()))
+            });
+            let (records, files) = left.await??;
+            let returned = sim.state::<Cell<u64>>().get();
+            *LEFT.lock().expect("no panic") = (records, files, returned);
+            Ok::<(), BoxError>(())
+        })
+    };
+    let ran = run_spec(spec, 0, Overlay::calm(), Keep::default(), Arc::default());
+    assert_eq!((&ran.verdict, ran.threads_left), (&Verdict::Passed, 0));
+    *LEFT.lock().expect("no panic")
+}
+
+/// A commit counts like a call on files. Creating and truncating a file is one call, writing nothing is none.
+#[test]
+fn power_fails_within_a_commit() {
+    let at = |calls| left_of_commits(calls, Durability::EveryCommit);
+    assert_eq!(at(1), (0, 0, 0));
+    assert_eq!(at(2), (1, 1, 1), "in the call that creates a file");
+    assert_eq!(at(3), (1, 1, 2));
+    assert_eq!(at(5), (2, 2, 4));
+    let at = |calls| left_of_commits(calls, Durability::Periodic(10.secs()));
+    assert_eq!(at(5), (0, 2, 4), "no earlier commit is durable");
+}
+
+/// Reads, and transactions that fail, do not count.
+#[test]
+fn power_does_not_fail_in_a_transaction_that_does_not_commit() {
+    pass(|| {
+        SpecBuilder::new().machine("a", idles).body(async |sim: Sim| {
+            let client = sim.run_on("a", async {
+                let db = crate::storage::open("db").await?;
+                db.read(|_| Ok(())).await?;
+                let failed = db.write(|_| Err::<(), _>(crate::storage::Error::Closed)).await;
+                assert!(failed.is_err());
+                Ok::<_, BoxError>(())
+            });
+            sim.power_off_at_call("a", 1)?;
+            client.await??;
+            assert!(sim.machine("a").has_power());
+            Ok::<(), BoxError>(())
+        })
+    });
 }
 
 #[test]
