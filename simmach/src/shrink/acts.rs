@@ -175,13 +175,6 @@ impl ShrinkItem {
                 weaker.extend([6, 3, 1].map(|shift| act(period - (pause >> shift), *period)));
                 weaker.extend([6, 3, 1].map(|shift| act(quota >> shift, period >> shift)));
             }
-            Act::PowerOffAtCall { machine, calls } => {
-                weaker.extend([63, 3, 1].map(|shift| {
-                    let calls = (calls >> shift).max(1);
-                    let act = Act::PowerOffAtCall { machine: *machine, calls };
-                    Box::new(TimedAct { act, ..(**timed).clone() })
-                }));
-            }
             Act::Own { drawn, victims, .. } => {
                 weaker.extend(weaker_own(timed, drawn, victims).into_iter().map(Box::new))
             }
@@ -189,6 +182,12 @@ impl ShrinkItem {
                 weaker.extend([12, 6, 3, 1].map(|shift| {
                     let fault = PointFault::Delay(nanos >> shift);
                     let act = Act::Point { machine: *machine, point: *point, fault };
+                    Box::new(TimedAct { act, ..(**timed).clone() })
+                }));
+            }
+            Act::PowerOffAtCall { machine, calls } => {
+                weaker.extend(fewer_calls(*calls).map(|calls| {
+                    let act = Act::PowerOffAtCall { machine: *machine, calls };
                     Box::new(TimedAct { act, ..(**timed).clone() })
                 }));
             }
@@ -241,6 +240,14 @@ fn milder(impairment: Impairment, shift: u32) -> Impairment {
     }
 }
 
+/// Returns smaller numbers of calls in ascending order: 1, an eighth, then the number less a half, a quarter and so on of itself,
+/// down to one less.
+fn fewer_calls(calls: u64) -> impl Iterator<Item = u64> {
+    let less_a_part =
+        (1..=calls.checked_ilog2().unwrap_or(0)).map(move |shift| calls - (calls >> shift));
+    [1, calls >> 3].into_iter().chain(less_a_part).filter(move |fewer| (1..calls).contains(fewer))
+}
+
 /// Returns shorter lists: each half, then the list without one of its elements. No list is empty.
 fn less<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     const MOST_SINGLE: usize = 8;
@@ -251,4 +258,48 @@ fn less<T: Clone>(all: &[T]) -> Vec<Vec<T>> {
     }
     less.retain(|list| !list.is_empty() && list.len() < all.len());
     less
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Takes the first weaker act that still fails until there is none. A run fails from `needed` calls on. Returns the number of
+    /// calls and the number of runs.
+    fn weaken(calls: u64, needed: u64) -> (u64, u64) {
+        let (machine, when) = (MachineId(3), When::default());
+        let act = Act::PowerOffAtCall { machine, calls };
+        let timed = TimedAct { id: 7, owner: None, when, act, repairs: Vec::new() };
+        let (mut item, mut runs) = (ShrinkItem::of_act(&timed, 0), 0);
+        let calls_of = |item: &ShrinkItem| match item.act.as_deref().map(|timed| &timed.act) {
+            Some(Act::PowerOffAtCall { machine: MachineId(3), calls }) => *calls,
+            other => panic!("{other:?}"),
+        };
+        loop {
+            let weaker = item.weaker_acts();
+            assert!(weaker.iter().map(calls_of).all(|fewer| (1..calls_of(&item)).contains(&fewer)));
+            assert!(weaker.iter().map(calls_of).is_sorted(), "the weakest first");
+            let failing = weaker.iter().position(|weaker| calls_of(weaker) >= needed);
+            runs += failing.map_or(weaker.len(), |failing| failing + 1) as u64;
+            match failing {
+                Some(failing) => item = weaker[failing].clone(),
+                None => return (calls_of(&item), runs),
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn calls_before_a_power_failure_become_as_few_as_are_needed(
+            calls in 1_u64..2_000,
+            part in 0.0..1.0,
+        ) {
+            let needed = 1 + (calls as f64 * part) as u64;
+            let (left, runs) = weaken(calls, needed);
+            prop_assert_eq!(left, needed);
+            prop_assert!(runs <= 80, "{} runs for {} of {}", runs, needed, calls);
+        }
+    }
 }

@@ -38,6 +38,17 @@ fn failure_is_reported_as_a_story() {
     });
 }
 
+/// Every file is a call. Files without content are kept.
+#[test]
+fn calls_before_a_power_failure_are_shrunk() {
+    through_both("has_many_files", &[], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        let shrunk =
+            "db.zone: loses power at change 30 of its files and stores, counted from here\n";
+        assert_has(ran, &["many files", shrunk]);
+    });
+}
+
 /// The token is the same whether candidates are run speculatively or one by one.
 #[test]
 fn token_does_not_depend_on_the_number_of_jobs() {
