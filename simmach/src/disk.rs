@@ -29,6 +29,7 @@ pub(crate) mod path;
 mod power_failure;
 mod region;
 pub(crate) mod snapshot;
+mod table;
 #[cfg(test)]
 mod tests;
 

@@ -42,7 +42,7 @@ pub(crate) use crate::engine::current::draw::{
 pub(crate) use crate::engine::current::events::wait_for_event;
 pub(crate) use crate::engine::current::note::{
     count_effect, describe_disk_loss, mark_affected, record_act, record_deviation, record_fault,
-    record_verdict, trace,
+    record_verdict, trace, trace_if_alive,
 };
 pub(crate) use crate::engine::current::{
     OUTSIDE_RUN, add_client, arm, break_run, cancel, enter_role, known_roles, leave_role,

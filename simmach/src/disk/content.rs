@@ -82,9 +82,8 @@ impl Content {
         length
     }
 
-    /// Writes at `start`, behind a hole if the file ends before.
-    pub(super) fn write(&mut self, start: u64, pieces: &[&[u8]]) {
-        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+    /// Writes the first `length` bytes of the pieces at `start`, behind a hole if the file ends before.
+    pub(super) fn write(&mut self, start: u64, pieces: &[&[u8]], length: usize) {
         if length == 0 {
             return;
         }
@@ -92,8 +91,9 @@ impl Content {
         self.record(ChangeKind::Write, start, length as u64, self.size.max(end));
         let mut at = start;
         for piece in pieces {
-            self.pages.write(at, piece);
-            at += piece.len() as u64;
+            let part = piece.len().min((end - at) as usize);
+            self.pages.write(at, &piece[..part]);
+            at += part as u64;
         }
         self.see(start, length as u64);
     }
@@ -221,8 +221,14 @@ impl Content {
     }
 
     /// Takes what was written through mappings for writes of whole pages, made now.
+    #[inline]
     pub(super) fn absorb(&mut self) {
-        let Some(mut seen) = self.seen.take() else { return };
+        if let Some(seen) = self.seen.take() {
+            self.absorb_mapped(seen);
+        }
+    }
+
+    fn absorb_mapped(&mut self, mut seen: BTreeMap<usize, Box<[u8; PAGE]>>) {
         let mut now = [0; PAGE];
         for page in self.pages.data_pages() {
             let start = (page * PAGE) as u64;

@@ -37,16 +37,7 @@ impl FileSystem {
         if length == 0 && pieces.iter().any(|piece| !piece.is_empty()) {
             return Err(Errno(libc::ENOSPC));
         }
-        let mut rest = length;
-        let cut = |piece: &&[u8]| {
-            let part = piece.len().min(rest);
-            rest -= part;
-            part
-        };
-        let lengths: Vec<usize> = pieces.iter().map(cut).collect();
-        let pieces: Vec<&[u8]> =
-            pieces.iter().zip(lengths).map(|(piece, length)| &piece[..length]).collect();
-        self.change(file, now, |content| content.write(start, &pieces))?;
+        self.change(file, now, |content| content.write(start, pieces, length))?;
         Ok(length)
     }
 
@@ -119,7 +110,8 @@ impl FileSystem {
 /// Number of bytes of a write that fit into `free` pages.
 fn fitting(content: &Content, start: u64, length: u64, free: u64) -> u64 {
     let end = start + length;
-    if content.pages.holes(start, length) <= free {
+    let pages = length / PAGE as u64 + 2;
+    if pages <= free || content.pages.holes(start, length) <= free {
         return length;
     }
     let (mut at, mut free) = (start, free);

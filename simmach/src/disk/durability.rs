@@ -113,6 +113,9 @@ impl FileSystem {
 
     /// Makes the changes of names durable for which `which` returns true, and what reaches the disk with them.
     fn commit(&mut self, mut which: impl FnMut(&NameChange) -> bool) {
+        if self.names.is_empty() {
+            return;
+        }
         let all = std::mem::take(&mut self.names);
         let mut done = Vec::new();
         for change in all {

@@ -48,7 +48,6 @@ pub(crate) enum Access {
 /// What follows a call on a file.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Aftermath {
-    Nothing,
     /// The power fails in the call.
     PowerFails(PowerFailure),
     /// The call takes time.
@@ -124,12 +123,14 @@ pub(crate) fn awaited_power_failure(machine: MachineId) -> Option<PowerFailure> 
     awaited.ok().flatten().map(|(_, failure)| failure)
 }
 
-/// A call on a machine's files has been made. `is_done`: whether it succeeded.
-pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> Aftermath {
+/// Whether any disk has had a fault, or calls on any disk take time. Otherwise nothing follows a call.
+pub(crate) fn are_possible() -> bool {
+    with(|disks| Ok(disks.has_faults || disks.has_latencies)).unwrap_or(false)
+}
+
+/// A call on a machine's files has been made. Returns what follows. `is_done`: whether the call succeeded.
+pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> Option<Aftermath> {
     let after = with(|disks| {
-        if !disks.has_faults && !disks.has_latencies {
-            return Ok(Aftermath::Nothing);
-        }
         let files = disks.profile(machine);
         let faults = &mut disks.disk(machine).faults;
         if is_done
@@ -146,7 +147,7 @@ pub(crate) fn finish_call(machine: MachineId, access: Access, is_done: bool) -> 
         let is_stalled = faults.active.contains(&DiskFault::Stall);
         Ok(Aftermath::Takes { latency, stalls: files.stalls, is_stalled })
     });
-    after.unwrap_or(Aftermath::Nothing)
+    after.ok()
 }
 
 /// A process is about to commit to a store of a machine. Fails the power of the machine if it is to fail in this commit.

@@ -14,6 +14,7 @@ use crate::disk::locks::{LockOwner, Locks};
 use crate::disk::mappings::Mapping;
 use crate::disk::orphans::Orphans;
 use crate::disk::path::{self, Follow, Resolved, Start};
+use crate::disk::table::DiskTable;
 use crate::disk_image::{Allowance, DiskImage};
 use crate::disk_profile::FileProfile;
 use crate::engine::draws::address::Address;
@@ -31,7 +32,7 @@ const FOLDERS: [&str; 8] =
 /// The disks of a run's machines.
 #[derive(Debug, Default)]
 pub(crate) struct MachineDisks {
-    pub(super) disks: BTreeMap<MachineId, MachineDisk>,
+    pub(super) disks: DiskTable,
     pub(super) orphans: Orphans,
     /// The working folders of processes that have changed their working folder.
     working: BTreeMap<ProcessId, Start>,
@@ -84,6 +85,7 @@ pub(crate) fn remove() {
 }
 
 /// Calls `f` with the disk of a machine.
+#[inline]
 pub(crate) fn with_disk<R>(
     machine: MachineId,
     f: impl FnOnce(&mut MachineDisk) -> Answer<R>,
@@ -91,9 +93,11 @@ pub(crate) fn with_disk<R>(
     with(|disks| f(disks.disk(machine)))
 }
 
+#[inline]
 pub(super) fn with<R>(f: impl FnOnce(&mut MachineDisks) -> Answer<R>) -> Answer<R> {
-    let called = FILE_SYSTEMS.try_with(|slot| slot.with(f)).ok().flatten();
-    called.unwrap_or(Err(Errno(libc::EIO)))
+    const MISSING: Errno = Errno(libc::EIO);
+    let called = FILE_SYSTEMS.try_with(|slot| slot.with(f).unwrap_or(Err(MISSING)));
+    called.unwrap_or(Err(MISSING))
 }
 
 /// Resolves a path for a process, and calls `f` with the disk and the result. `start`: the folder where a relative path
@@ -143,7 +147,7 @@ pub(crate) fn set_working_folder(process: ProcessId, folder: Start) -> Answer<()
 /// A process has ended.
 pub(crate) fn close_process(process: ProcessId) {
     let _ = with(|disks| {
-        disks.disks.values_mut().for_each(|disk| disk.faults.forget(process));
+        disks.disks.iter_mut().for_each(|disk| disk.faults.forget(process));
         disks.delays.forget(process);
         // An orphan has its disk until its machine starts again.
         if !disks.orphans.contains_key(&process) {
@@ -157,7 +161,7 @@ pub(crate) fn close_process(process: ProcessId) {
 pub(crate) fn power_off(machine: MachineId) -> Losses {
     let lost = with(|disks| {
         // A machine whose disk was never used has none.
-        let Some(disk) = disks.disks.get_mut(&machine) else { return Ok(Losses::default()) };
+        let Some(disk) = disks.disks.get_mut(machine) else { return Ok(Losses::default()) };
         disk.failures += 1;
         disk.locks.clear();
         let failure = mix(u64::from(machine.0), disk.failures);
@@ -169,7 +173,7 @@ pub(crate) fn power_off(machine: MachineId) -> Losses {
 /// Whether nothing was written to the disk of a machine since the start or the last wipe.
 pub(crate) fn is_empty(machine: MachineId) -> bool {
     let is_empty =
-        with(|disks| Ok(disks.disks.get(&machine).is_none_or(|disk| disk.files.is_untouched())));
+        with(|disks| Ok(disks.disks.get(machine).is_none_or(|disk| disk.files.is_untouched())));
     is_empty.unwrap_or(true)
 }
 
@@ -177,8 +181,8 @@ pub(crate) fn is_empty(machine: MachineId) -> bool {
 pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
     let images = with(|disks| {
         let used = disks.disks.iter().filter(|(_, disk)| !disk.files.is_untouched());
-        let image = |(machine, disk): (&MachineId, &MachineDisk)| DiskImage {
-            machine: *machine,
+        let image = |(machine, disk): (MachineId, &MachineDisk)| DiskImage {
+            machine,
             entries: disk.files.image(allowance),
         };
         Ok(used.map(image).collect())
@@ -190,7 +194,7 @@ pub(crate) fn images(allowance: &mut Allowance) -> Vec<DiskImage> {
 pub(crate) fn wipe(machine: MachineId) {
     let _ = with(|disks| {
         let profile = disks.profile(machine);
-        if let Some(disk) = disks.disks.get_mut(&machine) {
+        if let Some(disk) = disks.disks.get_mut(machine) {
             disk.replace(new_file_system(profile));
         }
         Ok(())
@@ -230,12 +234,12 @@ impl MachineDisks {
 
     /// The faults of a machine's disk, if it has one.
     pub(super) fn faults(&self, machine: MachineId) -> Option<&Faults> {
-        self.disks.get(&machine).map(|disk| &disk.faults)
+        self.disks.get(machine).map(|disk| &disk.faults)
     }
 
     /// The files of a machine, if its disk was used.
     pub(super) fn files(&self, machine: MachineId) -> Option<&FileSystem> {
-        self.disks.get(&machine).map(|disk| &disk.files)
+        self.disks.get(machine).map(|disk| &disk.files)
     }
 
     pub(super) fn profile(&self, machine: MachineId) -> FileProfile {
@@ -243,21 +247,17 @@ impl MachineDisks {
     }
 
     /// The disk of a machine, as the running process sees it.
+    #[inline]
     pub(super) fn disk(&mut self, machine: MachineId) -> &mut MachineDisk {
-        let orphan = self.running_orphan(machine);
-        let profiles = &self.profiles;
-        let new = || MachineDisk {
-            files: new_file_system(profiles.get(&machine).copied().unwrap_or_default()),
-            failures: 0,
-            locks: BTreeMap::new(),
-            lock_waiters: Vec::new(),
-            opened: 0,
-            faults: Faults::default(),
-        };
-        match orphan {
-            Some(process) => &mut self.orphans.entry(process).or_insert_with(|| (machine, new())).1,
-            None => self.disks.entry(machine).or_insert_with(new),
+        if let Some(process) = self.running_orphan(machine) {
+            let profile = self.profile(machine);
+            let new = || (machine, MachineDisk::new(profile));
+            return &mut self.orphans.entry(process).or_insert_with(new).1;
         }
+        if self.disks.get(machine).is_none() {
+            self.disks.add(machine, MachineDisk::new(self.profile(machine)));
+        }
+        self.disks.get_mut(machine).expect("it was added if it was missing")
     }
 
     fn working_folder(&mut self, machine: MachineId, process: ProcessId) -> Start {
@@ -270,6 +270,22 @@ impl MachineDisks {
 }
 
 impl MachineDisk {
+    fn new(profile: FileProfile) -> Self {
+        Self {
+            files: new_file_system(profile),
+            failures: 0,
+            locks: BTreeMap::new(),
+            lock_waiters: Vec::new(),
+            opened: 0,
+            faults: Faults::default(),
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn for_test() -> Self {
+        Self::new(FileProfile::default())
+    }
+
     /// A copy for the machine. The original is left to an orphan, without faults and the numbers of power failures.
     pub(super) fn split(&mut self) -> Self {
         Self {

@@ -20,7 +20,7 @@ pub(crate) fn keep_disk(machine: MachineId, process: ProcessId) {
         return;
     }
     let _ = with(|disks| {
-        if let Some(disk) = disks.disks.get_mut(&machine) {
+        if let Some(disk) = disks.disks.get_mut(machine) {
             let copy = disk.split();
             let kept = std::mem::replace(disk, copy);
             disks.orphans.insert(process, (machine, kept));
@@ -50,6 +50,7 @@ pub(crate) fn forget(machine: MachineId) -> Vec<ProcessId> {
 
 impl MachineDisks {
     /// The running process, if it is an orphan of this machine.
+    #[inline]
     pub(super) fn running_orphan(&self, machine: MachineId) -> Option<ProcessId> {
         if self.orphans.is_empty() {
             return None;

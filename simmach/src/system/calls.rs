@@ -122,10 +122,16 @@ impl SystemCalls for Calls {
     }
 
     fn read(&self, descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
+        if let Some(read) = disk_files::read(descriptor, into) {
+            return read;
+        }
         traced(SystemCall::Read, descriptor, || read(descriptor, into))
     }
 
     fn write(&self, descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
+        if let Some(written) = disk_files::write(descriptor, from) {
+            return written;
+        }
         traced(SystemCall::Write, descriptor, || write(descriptor, from))
     }
 
@@ -297,15 +303,8 @@ impl Found {
     }
 }
 
-/// Whether a descriptor is that of a file on a machine's disk.
-fn is_on_disk(descriptor: c_int) -> bool {
-    with_file(descriptor, |_, file| Ok(matches!(file.kind, FileKind::Disk(_)))) == Ok(true)
-}
-
+/// Reads from what is not on a disk.
 fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
-    if is_on_disk(descriptor) {
-        return disk_files::read(descriptor, into, None);
-    }
     let room: usize = into.iter().map(|buffer| buffer.len()).sum();
     let what = "data from a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLIN, what, |id, kind| {
@@ -339,10 +338,8 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
     )
 }
 
+/// Writes to what is not on a disk.
 fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
-    if is_on_disk(descriptor) {
-        return disk_files::write(descriptor, from, None);
-    }
     let length: usize = from.iter().map(|piece| piece.len()).sum();
     let what = "room in a pipe or an eventfd";
     transfer(descriptor, libc::EPOLLOUT, what, |id, kind| {

@@ -125,12 +125,15 @@ pub(crate) fn remove() {
 }
 
 /// Calls `f` with the run's descriptors. `f` must not call wakers, which may come back here.
+#[inline]
 pub(super) fn with<R>(f: impl FnOnce(&mut Descriptors) -> Answer<R>) -> Answer<R> {
-    let called = DESCRIPTORS.try_with(|slot| slot.with(f)).ok().flatten();
-    called.unwrap_or(Err(Errno(libc::EBADF)))
+    const MISSING: Errno = Errno(libc::EBADF);
+    let called = DESCRIPTORS.try_with(|slot| slot.with(f).unwrap_or(Err(MISSING)));
+    called.unwrap_or(Err(MISSING))
 }
 
 /// Calls `f` with the file of a descriptor.
+#[inline]
 pub(super) fn with_file<R>(
     descriptor: c_int,
     f: impl FnOnce(FileId, &mut File) -> Answer<R>,

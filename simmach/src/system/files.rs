@@ -78,10 +78,9 @@ fn with_open<R>(
     descriptor: c_int,
     f: impl FnOnce(&mut OpenFile, &mut MachineDisk) -> Answer<R>,
 ) -> Answer<Option<R>> {
-    // The destructors of a process run before its files are marked as dead.
-    let has_disk = own_process()?.is_some();
     with_file(descriptor, |_, file| match &mut file.kind {
-        FileKind::Disk(open) if open.is_dead || !has_disk => Ok(None),
+        // The destructors of a process run before its files are marked as dead.
+        FileKind::Disk(open) if open.is_dead || own_process()?.is_none() => Ok(None),
         FileKind::Disk(open) => with_disk(open.machine, |disk| f(open, disk).map(Some)),
         _ => Err(Errno(libc::EINVAL)),
     })
@@ -245,9 +244,9 @@ fn trace<T>(
         Err(Errno(error)) => -i64::from(*error),
     };
     // What an orphan does has no effect on the run.
-    if engine::live_scope().is_some() {
-        engine::trace(Event::FileCall { call, subject, content, result: returned });
-        faults::finish(call, &answer);
+    let event = Event::FileCall { call, subject, content, result: returned };
+    if let Some(scope) = engine::trace_if_alive(event) {
+        faults::finish(scope, call, &answer);
     }
     answer
 }

@@ -14,6 +14,20 @@ pub(crate) fn trace(event: NewEvent<'_>) {
     try_with(|engine| engine.trace(event));
 }
 
+/// Adds an event to the trace, unless the process of the running code has ended. Returns the scope of the code if the event was
+/// added.
+pub(crate) fn trace_if_alive(event: NewEvent<'_>) -> Option<Scope> {
+    try_with(|engine| {
+        let scope = engine.scope();
+        if !scope.alive {
+            return None;
+        }
+        engine.trace_as(scope, event);
+        Some(scope)
+    })
+    .flatten()
+}
+
 /// Counts `n` occurrences of an effect.
 pub(crate) fn count_effect(effect: Effect, n: u64) {
     try_with(|engine| engine.count_effect(effect, n));

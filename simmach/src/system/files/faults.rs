@@ -3,21 +3,29 @@
 use std::time::Duration;
 
 use crate::disk::delays;
-use crate::disk::faults::{self, Access, Aftermath};
+use crate::disk::faults::{self, Access, Aftermath, PowerFailure};
 use crate::disk_profile::{Latency, Stalls};
 use crate::engine::acts::DiskFault;
 use crate::engine::draws::address::Address;
 use crate::engine::record::event::FileCall;
 use crate::engine::tasks::numbering::Numbered;
-use crate::engine::{self, Effect, MachineId, ProcessId, context};
+use crate::engine::{self, Effect, MachineId, ProcessId, Scope, context};
 use crate::interpose::system::{Answer, Errno};
 use crate::system::files::paths::record_failure;
 use crate::system::threads::{self, Deadline};
 
-/// A call on the files of the running process's machine has been made, and nothing is borrowed.
-pub(super) fn finish<T>(call: FileCall, answer: &Answer<T>) {
-    let Some(scope) = engine::live_scope() else { return };
-    if let Err(Errno(libc::EIO)) = answer {
+/// A call on the files of a machine has been made by a process there, and nothing is borrowed.
+#[inline]
+pub(super) fn finish<T>(scope: Scope, call: FileCall, answer: &Answer<T>) {
+    if faults::are_possible() {
+        let error = answer.as_ref().err().copied();
+        interfere(scope, call, error);
+    }
+}
+
+/// Does what the disk does to a call. `error`: that of the call.
+fn interfere(scope: Scope, call: FileCall, error: Option<Errno>) {
+    if error == Some(Errno(libc::EIO)) {
         note_error(scope.machine, call);
     }
     let access = match call {
@@ -25,10 +33,12 @@ pub(super) fn finish<T>(call: FileCall, answer: &Answer<T>) {
         FileCall::Sync => Access::Sync,
         _ => Access::Change,
     };
-    match faults::finish_call(scope.machine, access, answer.is_ok()) {
-        Aftermath::Nothing => {}
-        Aftermath::PowerFails(failure) => (failure.take_power)(scope.machine, failure.owner),
-        Aftermath::Takes { latency, stalls, is_stalled } => {
+    match faults::finish_call(scope.machine, access, error.is_none()) {
+        None => {}
+        Some(Aftermath::PowerFails(PowerFailure { owner, take_power })) => {
+            take_power(scope.machine, owner);
+        }
+        Some(Aftermath::Takes { latency, stalls, is_stalled }) => {
             let nanos = draw_latency(latency, stalls);
             if nanos > 0 && !threads::sleep(Duration::from_nanos(nanos)) {
                 delay(scope.process, nanos);

@@ -20,39 +20,22 @@ const KEEP_SIZE: c_int = libc::FALLOC_FL_KEEP_SIZE;
 const PUNCH_HOLE: c_int = libc::FALLOC_FL_PUNCH_HOLE;
 const ZERO_RANGE: c_int = libc::FALLOC_FL_ZERO_RANGE;
 
-/// Reads at the position `at`, or at the open file's own position.
+/// What a call read or wrote.
+#[derive(Clone, Copy, Debug)]
+struct Transfer {
+    inode: InodeId,
+    /// The content for the trace.
+    hash: u64,
+    bytes: usize,
+}
+
+/// Reads at the file's position. Returns `None` if the descriptor is not that of a file on a disk.
 pub(in crate::system) fn read(
     descriptor: c_int,
     into: &mut [IoSliceMut<'_>],
-    at: Option<u64>,
-) -> Answer<usize> {
-    let done = with_open(descriptor, |open, disk| {
-        if !open.reads() {
-            return Err(Errno(libc::EBADF));
-        }
-        disk.check(Access::Read)?;
-        let start = at.unwrap_or(open.position);
-        let (mut total, mut hash) = (0, 0);
-        for buffer in into.iter_mut() {
-            let count = disk.files.read(open.inode, start + total as u64, buffer)?;
-            hash = hash_bytes(hash, &buffer[..count]);
-            total += count;
-            if count < buffer.len() {
-                break;
-            }
-        }
-        if at.is_none() {
-            open.position += total as u64;
-        }
-        Ok((open.inode.0, hash, total))
-    });
-    match done {
-        Ok(Some((inode, hash, total))) => {
-            trace(FileCall::Read, inode, hash, Ok(total), |total| *total as i64)
-        }
-        Ok(None) => Ok(0),
-        Err(error) => trace(FileCall::Read, 0, 0, Err(error), |_| 0),
-    }
+) -> Option<Answer<usize>> {
+    let done = with_open(descriptor, |open, disk| Ok(read_open(open, disk, into, None)));
+    done.ok().map(finish_read)
 }
 
 /// Reads at a position.
@@ -61,63 +44,51 @@ pub(in crate::system) fn read_at(
     into: &mut [IoSliceMut<'_>],
     at: u64,
 ) -> Answer<usize> {
-    check_seekable(descriptor)?;
-    read(descriptor, into, Some(at))
+    let done = with_open(descriptor, |open, disk| Ok(read_open(open, disk, into, Some(at))));
+    done.map_err(of_stream).and_then(finish_read)
 }
 
-/// Writes at the file's position, or at another.
-pub(in crate::system) fn write(
-    descriptor: c_int,
-    from: &[IoSlice<'_>],
+fn read_open(
+    open: &mut OpenFile,
+    disk: &MachineDisk,
+    into: &mut [IoSliceMut<'_>],
     at: Option<u64>,
-) -> Answer<usize> {
-    let whole = || from.iter().map(|piece| piece.len()).sum::<usize>();
-    let done = with_open(descriptor, |open, disk| {
-        if !open.writes() {
-            return Err(Errno(libc::EBADF));
-        }
-        disk.check(Access::Change)?;
-        let size = disk.files.metadata(open.inode)?.size;
-        // As in Linux, `pwrite` appends, too.
-        let appends = open.flags & libc::O_APPEND != 0;
-        let start = if appends { size } else { at.unwrap_or(open.position) };
-        let pieces: SmallVec<[&[u8]; 4]> = from.iter().map(|piece| &piece[..]).collect();
-        let written = disk.files.write(open.inode, start, &pieces, now())?;
-        if at.is_none() {
-            open.position = start + written as u64;
-        }
-        Ok((open.inode.0, start, written, open.flags & libc::O_DSYNC != 0))
-    });
-    let (subject, start, written, syncs) = match done {
-        Ok(Some(done)) => done,
-        Ok(None) => return Ok(whole()),
-        Err(Errno(libc::ENOSPC)) => {
-            let text = "write: the machine's disk is full".to_owned();
-            record_failure(libc::ENOSPC, text);
-            let machine = engine::scope().map(|scope| scope.machine);
-            engine::record_fault(Effect::DiskFull, machine, || "no room for a write".to_owned());
-            return trace(FileCall::Write, 0, 0, Err(Errno(libc::ENOSPC)), |_| 0);
-        }
-        Err(error) => return trace(FileCall::Write, 0, 0, Err(error), |_| 0),
-    };
-    let hash = from.iter().fold(start, |hash, piece| hash_bytes(hash, piece));
-    let answer = trace(FileCall::Write, subject, hash, Ok(written), |written| *written as i64);
-    if syncs {
-        sync_write(descriptor)?;
+) -> Answer<Transfer> {
+    if !open.reads() {
+        return Err(Errno(libc::EBADF));
     }
-    answer
+    disk.check(Access::Read)?;
+    let start = at.unwrap_or(open.position);
+    let (mut bytes, mut hash) = (0, 0);
+    for buffer in into.iter_mut() {
+        let count = disk.files.read(open.inode, start + bytes as u64, buffer)?;
+        hash = hash_bytes(hash, &buffer[..count]);
+        bytes += count;
+        if count < buffer.len() {
+            break;
+        }
+    }
+    if at.is_none() {
+        open.position += bytes as u64;
+    }
+    Ok(Transfer { inode: open.inode, hash, bytes })
 }
 
-/// Makes a write durable, if the file was opened so. The power may have failed in between.
-fn sync_write(descriptor: c_int) -> Answer<()> {
-    match with_open(descriptor, |open, disk| open.sync_if_asked(disk)) {
-        Ok(Some(())) => {
-            faults::finish(FileCall::Sync, &Ok(()));
-            Ok(())
+/// Adds a read to the trace. `None`: the process has ended.
+fn finish_read(done: Option<Answer<Transfer>>) -> Answer<usize> {
+    match done {
+        Some(Ok(Transfer { inode, hash, bytes })) => {
+            trace(FileCall::Read, inode.0, hash, Ok(bytes), |bytes| *bytes as i64)
         }
-        Ok(None) => Ok(()),
-        Err(error) => trace(FileCall::Sync, 0, 0, Err(error), |()| 0),
+        Some(Err(error)) => trace(FileCall::Read, 0, 0, Err(error), |_| 0),
+        None => Ok(0),
     }
+}
+
+/// Writes at the file's position. Returns `None` if the descriptor is not that of a file on a disk.
+pub(in crate::system) fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Option<Answer<usize>> {
+    let done = with_open(descriptor, |open, disk| Ok(write_open(open, disk, from, None)));
+    done.ok().map(|done| finish_write(descriptor, from, done))
 }
 
 /// Writes at a position.
@@ -126,16 +97,91 @@ pub(in crate::system) fn write_at(
     from: &[IoSlice<'_>],
     at: u64,
 ) -> Answer<usize> {
-    check_seekable(descriptor)?;
-    write(descriptor, from, Some(at))
+    let done = with_open(descriptor, |open, disk| Ok(write_open(open, disk, from, Some(at))));
+    finish_write(descriptor, from, done.map_err(of_stream)?)
+}
+
+/// Returns what was written, and whether it must be synced.
+fn write_open(
+    open: &mut OpenFile,
+    disk: &mut MachineDisk,
+    from: &[IoSlice<'_>],
+    at: Option<u64>,
+) -> Answer<(Transfer, bool)> {
+    if !open.writes() {
+        return Err(Errno(libc::EBADF));
+    }
+    disk.check(Access::Change)?;
+    // As in Linux, `pwrite` appends, too.
+    let start = match open.flags & libc::O_APPEND {
+        0 => at.unwrap_or(open.position),
+        _ => disk.files.metadata(open.inode)?.size,
+    };
+    let bytes = match from {
+        [piece] => disk.files.write(open.inode, start, &[piece], now())?,
+        _ => {
+            let pieces: SmallVec<[&[u8]; 4]> = from.iter().map(|piece| &piece[..]).collect();
+            disk.files.write(open.inode, start, &pieces, now())?
+        }
+    };
+    if at.is_none() {
+        open.position = start + bytes as u64;
+    }
+    let hash = from.iter().fold(start, |hash, piece| hash_bytes(hash, piece));
+    Ok((Transfer { inode: open.inode, hash, bytes }, open.flags & libc::O_DSYNC != 0))
+}
+
+/// Adds a write to the trace, and syncs it if the file was opened so. `None`: the process has ended.
+fn finish_write(
+    descriptor: c_int,
+    from: &[IoSlice<'_>],
+    done: Option<Answer<(Transfer, bool)>>,
+) -> Answer<usize> {
+    let (Transfer { inode, hash, bytes }, syncs) = match done {
+        Some(Ok(done)) => done,
+        Some(Err(error)) => {
+            if error.0 == libc::ENOSPC {
+                note_full_disk();
+            }
+            return trace(FileCall::Write, 0, 0, Err(error), |_| 0);
+        }
+        None => return Ok(from.iter().map(|piece| piece.len()).sum()),
+    };
+    let answer = trace(FileCall::Write, inode.0, hash, Ok(bytes), |bytes| *bytes as i64);
+    if syncs {
+        sync_write(descriptor)?;
+    }
+    answer
+}
+
+fn note_full_disk() {
+    record_failure(libc::ENOSPC, "write: the machine's disk is full".to_owned());
+    let machine = engine::scope().map(|scope| scope.machine);
+    engine::record_fault(Effect::DiskFull, machine, || "no room for a write".to_owned());
+}
+
+/// Makes a write durable, if the file was opened so. The power may have failed in between.
+fn sync_write(descriptor: c_int) -> Answer<()> {
+    match with_open(descriptor, |open, disk| open.sync_if_asked(disk)) {
+        Ok(Some(())) => {
+            if let Some(scope) = engine::live_scope() {
+                faults::finish(scope, FileCall::Sync, &Ok(()));
+            }
+            Ok(())
+        }
+        Ok(None) => Ok(()),
+        Err(error) => trace(FileCall::Sync, 0, 0, Err(error), |()| 0),
+    }
+}
+
+/// The error of a call with a position on what has none: `ESPIPE` in place of `EINVAL`.
+fn of_stream(error: Errno) -> Errno {
+    if error.0 == libc::EINVAL { Errno(libc::ESPIPE) } else { error }
 }
 
 /// `ESPIPE` for what has no positions.
 fn check_seekable(descriptor: c_int) -> Answer<()> {
-    match with_open(descriptor, |_, _| Ok(())) {
-        Err(Errno(libc::EINVAL)) => Err(Errno(libc::ESPIPE)),
-        checked => checked.map(|_| ()),
-    }
+    with_open(descriptor, |_, _| Ok(())).map_err(of_stream).map(drop)
 }
 
 /// `lseek`.
