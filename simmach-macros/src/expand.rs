@@ -119,6 +119,7 @@ fn settings(test: &Test) -> TokenStream {
     let seeds = value("seeds", test.seeds.as_ref());
     let base_seed = value("base_seed", test.base_seed.as_ref());
     let check = value("check", test.check.as_ref());
+    let own_process = value("own_process", test.own_process.as_ref());
     let expect_failure = test.expect_failure.as_ref().map(|bounds| {
         let bounds = bounds
             .iter()
@@ -128,7 +129,7 @@ fn settings(test: &Test) -> TokenStream {
     quote! {
         #(#allows)*
         fn __simmach_settings() -> __simmach::Settings {
-            __simmach::Settings::new() #seeds #base_seed #check #expect_failure
+            __simmach::Settings::new() #seeds #base_seed #check #own_process #expect_failure
         }
     }
 }

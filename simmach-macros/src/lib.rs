@@ -53,6 +53,7 @@ mod validate;
 /// | `poll_limit = n` | maximum number of polls of a run: polls of tasks and fired timers; a longer run fails | none | polls | – |
 /// | `epoch = date` | the wall-clock time at the start of a run: text, or an expression of type `SystemTime` | `"2026-01-01T00:00:00Z"` | – | – |
 /// | `check = true` | run every seed twice, and fail the test if the two runs differ; `false` checks no seed | one seed in twenty is checked | – | `SIMMACH_CHECK` |
+/// | `own_process = true` | run each seed in an OS process that executes no other run of the test, so that no `static` has a state from another run; takes some milliseconds a run | `false` | – | – |
 /// | `expect_failure`, `expect_failure(faults <= 2, steps <= 3)` | expect that a seed fails, and that the shrunk failure stays within these bounds on `machines`, `faults`, `steps` and `reorderings` | – | – | – |
 /// | `crate = path` | the path of simmach, with or without quotes, if it is not `::simmach` | `::simmach` | – | – |
 ///

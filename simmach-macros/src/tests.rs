@@ -61,11 +61,11 @@ fn arguments_reach_their_setters() {
            links("botnet" <-> "public" => slow(), "a" -> "b" => fast()),
            client = "mover.botnet", chaos = [one, async |sim: Sim| {}],
            time_limit = "1m 500ms", stall_limit = 5.secs(), poll_limit = 9,
-           epoch = "2030-01-01T00:00:00Z", check = true, crate = "my::sim""#,
+           epoch = "2030-01-01T00:00:00Z", check = true, own_process = own(), crate = "my::sim""#,
         PLAIN,
     );
     for expected in [
-        "Settings :: new () . seeds (n) . base_seed (7) . check (true)",
+        "Settings :: new () . seeds (n) . base_seed (7) . check (true) . own_process (own ())",
         ". topology (cluster ())",
         ". machine (\"cl\" , log) . machine (\"api{1..=2}.public\" , || api (\"cl\"))",
         ". link (\"botnet\" , \"public\" , slow ()) . link_one_way (\"a\" , \"b\" , fast ())",
@@ -122,6 +122,7 @@ fn fragments_in_arguments_are_transparent() {
             "poll_limit = g{7}, epoch = g{\"2030-01-01T00:00:00Z\"}, check = g{true}",
             "poll_limit = 7, epoch = \"2030-01-01T00:00:00Z\", check = true",
         ),
+        ("own_process = g{true}", "own_process = true"),
         (
             "expect_failure(faults <= g{2}, steps <= g{n})",
             "expect_failure(faults <= 2, steps <= n)",
@@ -192,6 +193,7 @@ fn fragments_with_errors_are_reported() {
             "the link from \"a\" has no target: write",
         ),
         ("check = g{1}", "`check` must be `true`"),
+        ("own_process = g{1}", "`own_process` must be `true`"),
         ("crate = g{1}", "invalid `crate`: expected the form"),
         ("crate = g{a + b}", "expected `,`"),
     ] {

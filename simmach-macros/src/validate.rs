@@ -40,6 +40,7 @@ pub(crate) struct Test {
     pub(crate) poll_limit: Option<Expr>,
     pub(crate) epoch: Option<Limit>,
     pub(crate) check: Option<Expr>,
+    pub(crate) own_process: Option<Expr>,
     pub(crate) expect_failure: Option<Vec<Bound>>,
     pub(crate) ignore: Option<Ignore>,
     /// `Some(None)` accepts any message.
@@ -85,6 +86,7 @@ impl Test {
             poll_limit: None,
             epoch: None,
             check: None,
+            own_process: None,
             expect_failure: None,
             ignore: None,
             should_panic: None,
@@ -163,7 +165,13 @@ impl Test {
                 epoch(*value).map(|epoch| self.epoch = Some(epoch))
             }
             (Argument::Check, Value::Expr(value)) => {
-                check_switch(&value, argument).map(|()| self.check = Some(*value))
+                let checked = check_switch(&value, argument, "run each seed twice");
+                checked.map(|()| self.check = Some(*value))
+            }
+            (Argument::OwnProcess, Value::Expr(value)) => {
+                let effect = "run each seed in an OS process of its own";
+                let checked = check_switch(&value, argument, effect);
+                checked.map(|()| self.own_process = Some(*value))
             }
             (Argument::ExpectFailure, Value::Bounds(bounds)) => {
                 let checked = check_bounds(&bounds);
@@ -195,6 +203,7 @@ impl Test {
                 | Argument::PollLimit
                 | Argument::Epoch
                 | Argument::Check
+                | Argument::OwnProcess
                 | Argument::ExpectFailure,
                 Value::Expr(_)
                 | Value::Path(_)

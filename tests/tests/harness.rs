@@ -56,6 +56,24 @@ fn passing_test_prints_a_summary() {
 }
 
 #[test]
+fn own_process_has_the_state_of_no_other_run() {
+    for jobs in ["2", "3"] {
+        through_both("uses_a_static", &[("SIMMACH_JOBS", jobs)], |ran| {
+            assert_eq!(ran.code, Some(0), "{}", ran.text);
+            assert_has(ran, &["zoo::uses_a_static: 20 seeds passed"]);
+        });
+    }
+    through_both("uses_a_static", &[("SIMMACH_JOBS", "1")], |ran| {
+        assert_eq!(ran.code, Some(101), "{}", ran.text);
+        assert_has(ran, &["set SIMMACH_JOBS to 2 or more, or select one seed with SIMMACH_SEED"]);
+    });
+    let one_seed = [("SIMMACH_JOBS", "1"), ("SIMMACH_SEED", "3"), ("SIMMACH_CHECK", "0")];
+    through_both("uses_a_static", &one_seed, |ran| {
+        assert_eq!(ran.code, Some(0), "{}", ran.text);
+    });
+}
+
+#[test]
 fn failing_test_prints_seed_reason_and_command() {
     through_both("fails_from_30", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);

@@ -20,6 +20,7 @@ pub(crate) enum Argument {
     PollLimit,
     Epoch,
     Check,
+    OwnProcess,
     ExpectFailure,
     Crate,
 }
@@ -39,6 +40,7 @@ pub(crate) const ARGUMENTS: &[(Argument, &str, Form, &str)] = &[
     (Argument::PollLimit, "poll_limit", Form::Value, "poll_limit = 1_000_000"),
     (Argument::Epoch, "epoch", Form::Value, "epoch = \"2030-01-01T00:00:00Z\""),
     (Argument::Check, "check", Form::Value, "check = true"),
+    (Argument::OwnProcess, "own_process", Form::Value, "own_process = true"),
     (
         Argument::ExpectFailure,
         "expect_failure",

@@ -39,12 +39,12 @@ pub(super) fn check_bounds(bounds: &[Bound]) -> Result<()> {
     wrong.map_or(Ok(()), Err)
 }
 
-pub(super) fn check_switch(value: &Expr, argument: Argument) -> Result<()> {
+pub(super) fn check_switch(value: &Expr, argument: Argument, effect: &str) -> Result<()> {
     match literal(value) {
         None | Some(Lit::Bool(_)) => Ok(()),
         Some(other) => Err(Error::new(
             other.span(),
-            format!("`{argument}` must be `true` (run each seed twice) or `false`"),
+            format!("`{argument}` must be `true` ({effect}) or `false`"),
         )),
     }
 }

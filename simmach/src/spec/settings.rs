@@ -46,6 +46,8 @@ pub struct Settings {
     pub base_seed: u64,
     /// Whether each seed is run twice to check that the runs are identical. `None` checks one seed in twenty.
     pub check: Option<bool>,
+    /// Whether each run is executed by an OS process of its own.
+    pub own_process: bool,
     /// Set if some seed must fail, with bounds on the shrunk failure.
     pub expect_failure: Option<ExpectFailure>,
 }
@@ -80,7 +82,13 @@ impl Settings {
 
     /// The default settings.
     pub fn new() -> Self {
-        Self { seeds: Self::DEFAULT_SEEDS, base_seed: 0, check: None, expect_failure: None }
+        Self {
+            seeds: Self::DEFAULT_SEEDS,
+            base_seed: 0,
+            check: None,
+            own_process: false,
+            expect_failure: None,
+        }
     }
 
     /// Sets the number of seeds.
@@ -108,6 +116,13 @@ impl Settings {
     #[must_use]
     pub fn check(mut self, every: bool) -> Self {
         self.check = Some(every);
+        self
+    }
+
+    /// Sets whether each run is executed by an OS process of its own.
+    #[must_use]
+    pub fn own_process(mut self, own: bool) -> Self {
+        self.own_process = own;
         self
     }
 }

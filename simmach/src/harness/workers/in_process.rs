@@ -4,13 +4,14 @@
 //! Outcomes are the same as those of a worker, with one difference: a run that hangs or ends its
 //! process ends all tests. A hang is reported before the process exits.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use crate::engine::context::RunStatus;
+use crate::engine::failure::verdict::Verdict;
 use crate::harness::workers::disk::{Folder, FolderError};
 use crate::harness::workers::job::{FinishedRun, Job, NextRuns};
 use crate::harness::workers::watchdog::{Hang, Watchdog};
@@ -30,9 +31,9 @@ struct InProcessState {
     run: Runner,
     create_folder: CreateFolder,
     watchdog: Watchdog,
-    /// Numbers of the tests of which this process has executed a run. The lock is held during a
-    /// run, so that runs are executed one at a time.
-    warmed_up: Mutex<BTreeSet<u32>>,
+    /// The tests of which this process has executed a run, by number. The lock is held during a run,
+    /// so that runs are executed one at a time.
+    warmed_up: Mutex<BTreeMap<u32, HasOwnProcesses>>,
     /// Current or next job of each batch, by the batch's number.
     current: Mutex<BTreeMap<u64, Job>>,
     batches: AtomicU64,
@@ -40,6 +41,14 @@ struct InProcessState {
     /// at its end.
     folder: Mutex<Weak<Folder>>,
 }
+
+/// Whether a test asks for an OS process for each run.
+#[derive(Clone, Copy, Debug)]
+struct HasOwnProcesses(bool);
+
+/// Why a further run of such a test is not executed.
+const NO_OWN_PROCESS: &str = "the test has `own_process = true`, but SIMMACH_JOBS=1 or a debugger makes one OS process execute \
+    all runs: set SIMMACH_JOBS to 2 or more, or select one seed with SIMMACH_SEED";
 
 /// A batch of runs in this process.
 pub(crate) struct InProcessBatch {
@@ -96,14 +105,25 @@ impl InProcess {
 
     fn run_job(&self, job: &Job) -> Outcome {
         let mut warmed = lock(&self.0.warmed_up);
-        if let Some(test) = registry::number(self.0.tests, job.test)
-            && warmed.insert(test)
-        {
-            // A discarded warm-up run, as in a worker.
-            let warm_up = self.run_one(job, Keep::default());
-            return self.run_one(job, job.keep).after(&warm_up);
+        let Some(test) = registry::number(self.0.tests, job.test) else {
+            return self.run_one(job, job.keep);
+        };
+        match warmed.get(&test) {
+            Some(HasOwnProcesses(false)) => self.run_one(job, job.keep),
+            Some(HasOwnProcesses(true)) => {
+                Outcome::without_a_run(job.seed, Verdict::Broken(NO_OWN_PROCESS.to_owned()))
+            }
+            None => {
+                let own = (job.test.settings)().own_process;
+                warmed.insert(test, HasOwnProcesses(own));
+                if own {
+                    return self.run_one(job, job.keep);
+                }
+                // A discarded warm-up run, as in a worker.
+                let warm_up = self.run_one(job, Keep::default());
+                self.run_one(job, job.keep).after(&warm_up)
+            }
         }
-        self.run_one(job, job.keep)
     }
 
     fn run_one(&self, job: &Job, keep: Keep) -> Outcome {

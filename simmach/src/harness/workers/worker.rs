@@ -4,7 +4,8 @@
 //! when the parent has ended. The main thread executes the runs. Replies are collected for a few
 //! milliseconds, so that the cost of the socket does not dominate short runs. A run is recorded
 //! before it begins, so that the parent knows which run killed the process. If a run leaves threads
-//! behind, the worker retires, since those threads may hold state that affects later runs.
+//! behind, the worker retires, since those threads may hold state that affects later runs. It also
+//! retires after a run of a test that asks for an OS process for each run (`own_process`).
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::io::{self, BufReader, Write};
@@ -148,6 +149,7 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
         watchdog: &watchdog,
         show_output,
         warmed: BTreeSet::new(),
+        is_used_up: false,
     };
     loop {
         if inbox.is_empty() {
@@ -160,10 +162,13 @@ pub(crate) fn serve(socket: &UnixStream, setup: WorkerSetup) {
         outbox.set_current(JobId { batch, index });
         let began = now();
         let outcome = (!cut).then(|| run_loop.run_job(&assignment));
-        let retires = outcome.as_ref().is_some_and(|outcome| outcome.threads_left > 0);
+        let leaves_threads = outcome.as_ref().is_some_and(|outcome| outcome.threads_left > 0);
+        let retires = leaves_threads || run_loop.is_used_up;
         let reply = Reply { batch, index, outcome };
         outbox.put(reply, began.elapsed(), retires);
         if retires {
+            // The parent may end before it sees that this process has ended.
+            folder.delete();
             return;
         }
     }
@@ -179,6 +184,8 @@ struct RunLoop<'a> {
     show_output: bool,
     /// Tests of which this process has executed a run.
     warmed: BTreeSet<u32>,
+    /// Whether this process has executed the run of a test whose runs have processes of their own.
+    is_used_up: bool,
 }
 
 impl RunLoop<'_> {
@@ -198,6 +205,10 @@ impl RunLoop<'_> {
             return Outcome::without_a_run(seed, Verdict::Broken(message));
         };
         if self.warmed.insert(assignment.test) {
+            if (test.settings)().own_process {
+                self.is_used_up = true;
+                return self.run_framed(test, assignment, job_id);
+            }
             // A discarded warm-up run initializes what exists once per process, such as lazy statics.
             let warm_up = self.run_one(test, assignment, Keep::default());
             return self.run_framed(test, assignment, job_id).after(&warm_up);
