@@ -10,6 +10,7 @@
 mod fjall;
 mod lmdb;
 mod redb;
+mod sled;
 mod sqlite;
 
 use std::cell::Cell;
