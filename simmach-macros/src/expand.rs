@@ -81,6 +81,9 @@ fn spec(test: &Test, function: &Function) -> TokenStream {
     if let Some(native) = &test.native {
         calls.extend(call("native", native.span(), &[]));
     }
+    if let Some(identical) = &test.identical_hardware {
+        calls.extend(call("identical_hardware", identical.span(), &[]));
+    }
     for plan in &test.plans {
         calls.extend(call("plan", plan.span(), &[plan]));
     }

@@ -47,6 +47,7 @@ mod validate;
 /// | `links("a" <-> "b" => profile, "a" -> "b" => profile)` | links between zones, in both directions or in one | without links, `NetworkProfile::lan()` between all machines; with links, `lan()` inside each zone and only the given links between zones | – | – |
 /// | `client = "name"` | the machine that the body runs on | `client`, with a route to every machine | – | – |
 /// | `runtime = native`, `runtime = tokio` | whether all processes use only simmach's modules (`native`), or may use tokio | `tokio` | – | – |
+/// | `hardware = varied`, `hardware = identical` | whether the machines of tokio programs boot at different times and have clocks that are not exact (`varied`), or boot at once and have exact clocks | `varied` | – | – |
 /// | `chaos = plan`, `chaos = [plan, ..]` | plans that break the cluster, run concurrently: a plan from the library, or a closure `async \|sim: Sim\| ..` | none | – | – |
 /// | `time_limit = time` | maximum virtual time of a run; a longer run fails | `"1h"` | virtual time | – |
 /// | `stall_limit = time` | maximum virtual time without progress; a run that stalls for longer fails | `"60s"` | virtual time | – |

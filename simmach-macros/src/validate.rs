@@ -16,7 +16,8 @@ pub(crate) use function::{output, sim_type};
 use function::{check_signature, ignore, should_panic};
 use names::{check_client, check_links, check_machines};
 use values::{
-    check_bounds, check_polls, check_seeds, check_switch, epoch, limit, number, runtime, text,
+    check_bounds, check_polls, check_seeds, check_switch, epoch, hardware, limit, number, runtime,
+    text,
 };
 
 mod function;
@@ -34,6 +35,8 @@ pub(crate) struct Test {
     pub(crate) client: Option<Expr>,
     /// The identifier `native`, if all processes are declared native.
     pub(crate) native: Option<Ident>,
+    /// The identifier `identical`, if all machines have identical hardware.
+    pub(crate) identical_hardware: Option<Ident>,
     pub(crate) plans: Vec<Expr>,
     pub(crate) time_limit: Option<Limit>,
     pub(crate) stall_limit: Option<Limit>,
@@ -80,6 +83,7 @@ impl Test {
             links: Vec::new(),
             client: None,
             native: None,
+            identical_hardware: None,
             plans: Vec::new(),
             time_limit: None,
             stall_limit: None,
@@ -148,6 +152,9 @@ impl Test {
             (Argument::Runtime, Value::Expr(value)) => {
                 runtime(&value).map(|native| self.native = native)
             }
+            (Argument::Hardware, Value::Expr(value)) => {
+                hardware(&value).map(|identical| self.identical_hardware = identical)
+            }
             (Argument::Chaos, Value::Expr(value)) => {
                 self.plans = plans(*value);
                 Ok(())
@@ -197,6 +204,7 @@ impl Test {
                 | Argument::Links
                 | Argument::Client
                 | Argument::Runtime
+                | Argument::Hardware
                 | Argument::Chaos
                 | Argument::TimeLimit
                 | Argument::StallLimit

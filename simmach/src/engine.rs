@@ -45,9 +45,9 @@ pub(crate) use crate::engine::current::note::{
     record_verdict, trace, trace_if_alive,
 };
 pub(crate) use crate::engine::current::{
-    OUTSIDE_RUN, add_client, arm, break_run, cancel, enter_role, known_roles, leave_role,
-    live_scope, local_now, note_process_change, note_progress, now, pass_point, record_wait,
-    role_holders, run_id, scope,
+    OUTSIDE_RUN, add_client, arm, body_began, break_run, cancel, enter_role, known_roles,
+    leave_role, live_scope, local_now, note_process_change, note_progress, now, pass_point,
+    record_wait, role_holders, run_id, scope,
 };
 pub(crate) use crate::engine::draws::family::Family;
 pub(crate) use crate::engine::draws::{mix, mix_text};

@@ -9,7 +9,8 @@
 //! `main`, into a service.
 //!
 //! A process that uses only simmach's modules has the same trace as a guest and as a native
-//! process. Declare it native to avoid the cost of the runtime and its slices.
+//! process, if the hardware of all machines is identical (`machine/hardware.rs`). Declare it native to avoid the cost of the
+//! runtime and its slices.
 //!
 //! Guests need the feature `tokio`, and Linux with glibc on a 64-bit processor. Otherwise, every
 //! process is native.
@@ -51,6 +52,13 @@ pub(crate) enum Runtime {
     Native,
 }
 
+impl Runtime {
+    /// Whether its processes are guests.
+    pub(crate) fn is_guest(self) -> bool {
+        runtime::IS_SUPPORTED && self == Self::Tokio
+    }
+}
+
 pin_project! {
     /// A process's main future.
     #[project = MainProjection]
@@ -63,11 +71,9 @@ pin_project! {
 
 impl<F: Future> Main<F> {
     pub(crate) fn new(runtime: Runtime, main: F) -> Self {
-        match runtime {
-            Runtime::Tokio if runtime::IS_SUPPORTED => {
-                Self::Guest { guest: Box::pin(Guest::new(main)) }
-            }
-            Runtime::Tokio | Runtime::Native => Self::Native { main },
+        match runtime.is_guest() {
+            true => Self::Guest { guest: Box::pin(Guest::new(main)) },
+            false => Self::Native { main },
         }
     }
 }

@@ -5,13 +5,15 @@
 //! - *Power off*: all processes end, nothing more is sent, and data that is not durable is lost.
 //!
 //! A machine without running processes still has a kernel, which answers with RST. A machine
-//! without power does not answer. The duration of a boot is not modelled. Processes on one machine
+//! without power does not answer. At the start of a run, guests' machines boot at different times (`hardware.rs`); later,
+//! a machine boots at once. Processes on one machine
 //! share only its disk and its addresses.
 
 mod disk_faults;
 mod disks;
 mod down_by;
 mod end;
+pub(crate) mod hardware;
 pub(crate) mod names;
 mod pause;
 mod policy;
@@ -74,6 +76,10 @@ pub(crate) struct MachineState {
     /// The runtime of its processes.
     pub(crate) runtime: Runtime,
     pub(crate) services: SmallVec<[InstalledService; 1]>,
+    /// Whether its boot and its oscillator vary from seed to seed.
+    pub(crate) is_varied: bool,
+    /// The timer of its boot, until it has booted.
+    boot: Option<TimerKey>,
     powered: bool,
     /// The plan that powered it off.
     power_off_by: Option<u64>,
@@ -110,6 +116,8 @@ impl MachineState {
             on_exit: OnExit::Fail,
             runtime: Runtime::default(),
             services: SmallVec::new(),
+            is_varied: false,
+            boot: None,
             powered: true,
             power_off_by: None,
         }
@@ -144,6 +152,7 @@ pub(crate) fn install(machines: Vec<MachineState>) {
     context::try_with(|engine| {
         engine.set_policy(policy);
         engine.add_timer_info(policy::TIMER_INFO);
+        engine.add_timer_info(hardware::TIMER_INFO);
     });
 }
 

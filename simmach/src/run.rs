@@ -202,7 +202,7 @@ fn run_installed_spec(engine: &Rc<Engine>, spec: Spec, seed: u64, keep: Keep) ->
     }
     let sim = sim::install(seed, client);
     let (plans, body, shape) = spec.into_parts();
-    let body = setup::begin(engine, plans, body, sim, client);
+    let body = setup::begin(engine, plans, body, sim, client, &limits);
     let verdict = engine.drive(&limits);
     let reached = Outcome {
         disks: keep.disks.then(machine::disk_images),

@@ -159,6 +159,9 @@ impl Sim {
     }
 
     /// Returns the virtual time since the run began.
+    ///
+    /// The test's body begins when all machines have booted: up to 50 ms after the run, unless the hardware of all machines
+    /// [is identical](crate::program::Scenario::identical_hardware).
     pub fn elapsed(&self) -> Duration {
         Duration::from_nanos(engine::now())
     }

@@ -36,6 +36,7 @@ pub struct Spec {
     pub(crate) client: Option<String>,
     /// The runtime of processes on machines that [`Topology::native`] does not name.
     pub(crate) runtime: Runtime,
+    pub(crate) is_hardware_identical: bool,
     pub(crate) plans: Vec<Box<dyn Plan>>,
     pub(crate) time_limit: Duration,
     pub(crate) stall_limit: Duration,
@@ -53,6 +54,14 @@ impl Spec {
     #[must_use]
     pub fn native(mut self) -> Self {
         self.runtime = Runtime::Native;
+        self
+    }
+
+    /// Declares that all machines boot at once and have exact oscillators. See
+    /// [`SpecBuilder::identical_hardware`].
+    #[must_use]
+    pub fn identical_hardware(mut self) -> Self {
+        self.is_hardware_identical = true;
         self
     }
 
@@ -190,6 +199,7 @@ impl Spec {
         let shape = Shape {
             topology: self.topology,
             client: self.client,
+            is_hardware_identical: self.is_hardware_identical,
             limits: (self.time_limit, self.stall_limit, self.poll_limit),
             epoch: self.epoch,
             plans,
@@ -211,6 +221,7 @@ pub struct SpecBuilder {
     topology: Topology,
     client: Option<String>,
     runtime: Runtime,
+    is_hardware_identical: bool,
     plans: Vec<Box<dyn Plan>>,
     time_limit: Option<Duration>,
     stall_limit: Option<Duration>,
@@ -256,6 +267,33 @@ impl SpecBuilder {
     /// Declares that all processes use simmach's modules only. See [`Topology::native`].
     pub fn native(mut self) -> Self {
         self.runtime = Runtime::Native;
+        self
+    }
+
+    /// Declares that all machines boot at once, and that their clocks run equally fast.
+    ///
+    /// Otherwise, the seed draws for each machine of tokio programs:
+    ///
+    /// - when it boots: up to 50 ms after the start of the run, if at least two machines have services. Until then, packets
+    ///   to the machine are lost. The test's body and the plans begin when all machines have booted.
+    /// - how fast its clocks run: up to 100 ppm too fast or too slow, except on the machine of the test's body.
+    ///
+    /// Shrinking removes both where the failure does not need them.
+    ///
+    /// ```
+    /// use simmach::prelude::*;
+    /// use simmach::program::{Program, Scenario};
+    ///
+    /// async fn serve() { std::future::pending().await }
+    ///
+    /// let program = Program::new(|| {
+    ///     let scenario = Scenario::new().machine("kv{1..=3}", serve).identical_hardware();
+    ///     scenario.body(async |sim: Sim| assert!(sim.elapsed().is_zero()))
+    /// });
+    /// assert!((0..10).all(|seed| program.run(seed).passed()));
+    /// ```
+    pub fn identical_hardware(mut self) -> Self {
+        self.is_hardware_identical = true;
         self
     }
 
@@ -327,6 +365,7 @@ impl SpecBuilder {
             topology: self.topology,
             client: self.client,
             runtime: self.runtime,
+            is_hardware_identical: self.is_hardware_identical,
             plans: self.plans,
             time_limit: self.time_limit.unwrap_or(HOUR),
             stall_limit: self.stall_limit.unwrap_or(MINUTE),

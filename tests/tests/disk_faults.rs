@@ -24,7 +24,7 @@ mod example {
         Ok(())
     }
 
-    #[sim_test(seeds = 50, machines("log.zone" => appends), chaos = sync_fails_once)]
+    #[sim_test(seeds = 100, machines("log.zone" => appends), chaos = sync_fails_once)]
     #[should_panic(expected = "a synced record is lost")] // The loop in `appends` is wrong.
     async fn synced_records_are_kept(sim: Sim) -> Result {
         tokio::time::sleep(3.secs()).await;

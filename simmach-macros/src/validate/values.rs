@@ -51,17 +51,32 @@ pub(super) fn check_switch(value: &Expr, argument: Argument, effect: &str) -> Re
 
 /// Returns the identifier `native`, or `None` for `tokio`.
 pub(super) fn runtime(value: &Expr) -> Result<Option<Ident>> {
-    let name = match unwrap_groups(value) {
-        Expr::Path(path) => path.path.get_ident(),
-        _ => None,
-    };
-    match name {
+    match identifier(value) {
         Some(name) if name == "native" => Ok(Some(name.clone())),
         Some(name) if name == "tokio" => Ok(None),
         Some(_) | None => Err(Error::new_spanned(
             value,
             "`runtime` must be `tokio` (each process has a tokio runtime) or `native` (processes use simmach's modules only)",
         )),
+    }
+}
+
+/// Returns the identifier `identical`, or `None` for `varied`.
+pub(super) fn hardware(value: &Expr) -> Result<Option<Ident>> {
+    match identifier(value) {
+        Some(name) if name == "identical" => Ok(Some(name.clone())),
+        Some(name) if name == "varied" => Ok(None),
+        Some(_) | None => Err(Error::new_spanned(
+            value,
+            "`hardware` must be `varied` (machines boot at different times, and their clocks are not exact) or `identical`",
+        )),
+    }
+}
+
+fn identifier(value: &Expr) -> Option<&Ident> {
+    match unwrap_groups(value) {
+        Expr::Path(path) => path.path.get_ident(),
+        _ => None,
     }
 }
 

@@ -229,7 +229,7 @@ impl Strikes {
                     Some((sequence, step)) => {
                         steps::wait_for_step(sequence, step.saturating_sub(1)).await
                     }
-                    None => 0,
+                    None => engine::body_began(),
                 };
                 let at = from.saturating_add(when);
                 self.wait(Duration::from_nanos(at.saturating_sub(engine::now()))).await;
@@ -276,7 +276,7 @@ impl Strike {
                         (strike::STEP, position.step + 1),
                     ]
                 }
-                None => vec![(strike::WHEN, at)],
+                None => vec![(strike::WHEN, at - engine::body_began())],
             };
             pins.extend(machine.map(|machine| (strike::VICTIM, u64::from(machine.0) + 1)));
             let address = Address::strike(self.plan, self.number, strike::HAPPENS);

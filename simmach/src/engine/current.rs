@@ -40,6 +40,11 @@ pub(crate) fn now() -> u64 {
     try_with(|engine| engine.clock.now()).unwrap_or(0)
 }
 
+/// When the test's body began, in virtual nanoseconds: when all machines had booted.
+pub(crate) fn body_began() -> u64 {
+    try_with(|engine| engine.acts.body_began()).unwrap_or(0)
+}
+
 /// The monotonic clock of the running code's machine, in nanoseconds; 0 outside a run. This does
 /// not count as a reading by the code under test (see `time/clock.rs`).
 pub(crate) fn local_now() -> u64 {

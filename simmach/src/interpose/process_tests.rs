@@ -23,7 +23,10 @@ fn refused_with_eperm(starts: fn() -> io::Result<()>) -> Failure {
             });
             task.await.expect("no panic");
         };
-        SpecBuilder::new().machine("api", service).body(async |_| sleep(1.mins()).await)
+        SpecBuilder::new()
+            .identical_hardware()
+            .machine("api", service)
+            .body(async |_| sleep(1.mins()).await)
     });
     assert!(failure.message.contains("allow_processes"), "{}", failure.message);
     assert_eq!((failure.machine.as_deref(), failure.at), (Some("api"), 1_000_000_000));

@@ -393,8 +393,11 @@ fn wait_is_ended_by_a_real_thread() {
 #[test]
 fn clocks_read_are_the_machines() {
     let ran = pass(|| {
-        SpecBuilder::new().client("api").machine("db", std::future::pending::<()>).body(
-            async |sim| {
+        SpecBuilder::new()
+            .identical_hardware()
+            .client("api")
+            .machine("db", std::future::pending::<()>)
+            .body(async |sim| {
                 sim.set_clock("api", ClockSkew::exact().behind(3.secs()).drift_ppm(1_000_000))?;
                 let (start, own, wall) = (sim.elapsed(), Instant::now(), since_1970());
                 assert_eq!(wall, EPOCH - 3.secs());
@@ -415,8 +418,7 @@ fn clocks_read_are_the_machines() {
                 sim.settle().await?;
                 assert_eq!(since_1970(), EPOCH + sim.elapsed());
                 Result::<()>::Ok(())
-            },
-        )
+            })
     });
     use crate::engine::Effect;
     assert_eq!(ran.effects.count(Effect::ClockStep), 1);

@@ -8,12 +8,14 @@ use crate::machine::disk_faults::cancel_power_off_at_call;
 use crate::machine::disks::{self, LostData};
 use crate::machine::down_by::mark_down;
 use crate::machine::end::end_process;
+use crate::machine::hardware::cancel_boot;
 use crate::machine::start::start;
 use crate::machine::{ServiceId, has_power, select, services_of, with};
 use crate::net;
 
 /// Powers off a machine. `plan` is the plan of the library that does this, if any.
 pub(crate) fn power_off(machine: MachineId, plan: Option<u64>) {
+    cancel_boot(machine);
     mark_down(&services_of(machine), plan);
     if has_power(machine) {
         lose_power(machine);

@@ -20,17 +20,22 @@ use crate::machine::{Machines, ServiceId, ServiceLaunch, disks, label_of, name_o
 use crate::task::{JoinHandle, spawn_as};
 use crate::{net, storage};
 
-/// Starts all services that are down, in an order drawn from the seed. This happens at the
-/// beginning of a run.
+/// Starts the services of all machines that boot at once, in an order drawn from the seed. This
+/// happens at the beginning of a run.
 pub(crate) fn start_all() {
-    let mut all = select(|_, installed| installed.running.is_none());
-    all.sort_by_cached_key(|id| {
+    let all = select(|machine, _| machine.boot.is_none());
+    context::try_with(|engine| engine.reserve_tasks(all.len() + 1));
+    with(|machines| machines.processes.reserve(all.len() + 1));
+    start_in_order(all);
+}
+
+/// Starts those of these services that are down, in an order drawn from the seed.
+pub(super) fn start_in_order(mut services: Vec<ServiceId>) {
+    services.sort_by_cached_key(|id| {
         let name = with(|machines| address(machines, *id)).unwrap_or(0);
         (engine::word(Address::start(name)).unwrap_or(0), *id)
     });
-    context::try_with(|engine| engine.reserve_tasks(all.len() + 1));
-    with(|machines| machines.processes.reserve(all.len() + 1));
-    all.into_iter().for_each(start);
+    services.into_iter().for_each(start);
 }
 
 /// Starts a service if it is down, and restores its machine's power.

@@ -136,7 +136,8 @@ fn is_listed(deviation: &Deviation) -> bool {
         | DeviationKind::Step
         | DeviationKind::Choice => true,
         DeviationKind::Order => deviation.family == Family::Wake && !deviation.text.is_empty(),
-        DeviationKind::Field | DeviationKind::Repair | DeviationKind::Delay => false,
+        DeviationKind::Delay => deviation.family == Family::Boot,
+        DeviationKind::Field | DeviationKind::Repair => false,
     }
 }
 
@@ -198,13 +199,15 @@ fn about<'a>(
 /// Counts the deviations that are not listed one by one.
 fn rest(deviations: &[Deviation]) -> Vec<String> {
     let mut counts: BTreeMap<&str, u64> = BTreeMap::new();
-    for deviation in deviations.iter().filter(|deviation| deviation.kind == DeviationKind::Delay) {
+    let delays = deviations.iter().filter(|deviation| deviation.kind == DeviationKind::Delay);
+    for deviation in delays.filter(|deviation| !is_listed(deviation)) {
         let what = match deviation.family {
             Family::Latency => "latency",
             Family::Commit => "commit time",
             Family::Blocking => "blocking call time",
             Family::FileCall => "file call time",
             Family::Reorder => "packet delay",
+            Family::Oscillator => "clock speed",
             _ => "time",
         };
         *counts.entry(what).or_default() += 1;
@@ -242,6 +245,16 @@ mod tests {
             at(4, Family::Act, DeviationKind::Repair, "started"),
             at(1, Family::Step, DeviationKind::Step, "step 4"),
             at(1, Family::Choice, DeviationKind::Choice, ""),
+            at(0, Family::Oscillator, DeviationKind::Delay, ""),
+            Deviation {
+                machine: Some(MachineId(1)),
+                ..at(
+                    0,
+                    Family::Boot,
+                    DeviationKind::Delay,
+                    "boots 7.2ms after the start of the run",
+                )
+            },
         ];
         let line = |at: u64, machine: u32, text: &str| LogLine {
             at: at * 1_000_000_000,
@@ -268,14 +281,15 @@ mod tests {
             story(&outcome, &shrinking, Style::PLAIN),
             "  Shrunk to 1 fault and 1 step from 63 faults, 40 steps and 7 delays; tried 412 runs.\n\
              \x20 Reproduced in a fresh OS process.\n\n\
-             \x20   1.        1.000 s  step 4\n\
-             \x20   2.        1.000 s  the test chooses 5 from 0..7\n\
-             \x20   3.        3.000 s  cl: loses power; started 1.0 s later\n\
+             \x20   1.        0.000 s  api: boots 7.2ms after the start of the run\n\
+             \x20   2.        1.000 s  step 4\n\
+             \x20   3.        1.000 s  the test chooses 5 from 0..7\n\
+             \x20   4.        3.000 s  cl: loses power; started 1.0 s later\n\
              \x20             4.000 s    cl: service restarted\n\
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\
              \x20                        … and 2 more lines\n\
-             \x20 Also changed by the seed, and not listed: 1 latency.\n\n"
+             \x20 Also changed by the seed, and not listed: 1 clock speed, 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "the test's body alone");
     }

@@ -10,6 +10,7 @@ use futures::FutureExt;
 use crate::chaos::{self, Plan};
 use crate::disk_profile::DiskProfile;
 use crate::engine::context::{self, Engine};
+use crate::engine::executor::drive::Limits;
 use crate::engine::failure::verdict::{Failure, FailureKind, Verdict};
 use crate::engine::{MachineId, Name, ProcessId, Role, Scope, mix, mix_text};
 use crate::guest::Runtime;
@@ -91,6 +92,7 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
         machine.on_exit = rule.map_or(OnExit::default(), |(_, on_exit)| *on_exit);
         let is_native = topology.native.iter().any(|selector| selector.matches(&machine.name));
         machine.runtime = if is_native { Runtime::Native } else { spec.runtime };
+        machine.is_varied = machine.runtime.is_guest() && !spec.is_hardware_identical;
     }
     for (machine, services) in all.iter_mut().zip(topology.machines.values()) {
         for DeclaredService { name, service, at } in services {
@@ -100,20 +102,26 @@ pub(super) fn install(spec: &Spec, machines: &[Name], client: MachineId, folder:
     machine::install(all);
 }
 
-/// Starts the machines, the plans and the body.
+/// Starts the machines, and, when all have booted, the plans and the body.
 pub(super) fn begin(
     engine: &Rc<Engine>,
     plans: Vec<Box<dyn Plan>>,
     body: Body,
     sim: Sim,
     client: MachineId,
+    limits: &Limits,
 ) -> JoinHandle<()> {
+    machine::hardware::vary(client);
     machine::start_all();
     engine.run_ready(MAX_START_POLLS);
+    if machine::hardware::is_any_booting() {
+        engine.drive_while(limits, machine::hardware::is_any_booting);
+        engine.run_ready(MAX_START_POLLS);
+    }
     plans.iter().for_each(|plan| register_faults(sim, &**plan));
     // A script stands in for plans.
     let plans = if engine.acts.has_script() { Vec::new() } else { plans };
-    engine.acts.begin_script(engine, sim::acts::carry_out);
+    engine.acts.begin_body(engine, sim::acts::carry_out);
     for (number, plan) in (0..).zip(plans) {
         let scope = Scope {
             task: mix(mix_text("plan"), number),

@@ -10,6 +10,7 @@ mod endless_loops;
 mod fault_plans;
 mod faults;
 mod files;
+mod hardware;
 mod instants;
 mod liveness;
 mod network;
@@ -274,7 +275,9 @@ fn service_failure_fails_the_run_by_name() {
         panic!("at start");
     }
     let waits = || async |_| sleep(1.hours()).await;
-    let failure = fail(move || SpecBuilder::new().machine("a.zone", fails).body(waits()));
+    let failure = fail(move || {
+        SpecBuilder::new().identical_hardware().machine("a.zone", fails).body(waits())
+    });
     assert_eq!(failure.kind, FailureKind::Service);
     assert_eq!(failure.message, "the service a.zone ended with an error: no luck");
     assert_eq!((failure.machine.as_deref(), failure.at), (Some("a.zone"), 1_000_000_000));
@@ -525,7 +528,12 @@ fn log_is_kept_on_request() {
         tracing::warn!("careful");
     }
     let keep = Keep { log: true, events: true, ..Keep::default() };
-    let spec = || SpecBuilder::new().machine("a", logs).body(async |_| sleep(1.secs()).await);
+    let spec = || {
+        SpecBuilder::new()
+            .identical_hardware()
+            .machine("a", logs)
+            .body(async |_| sleep(1.secs()).await)
+    };
     let ran = run_spec(spec, 0, Overlay::default(), keep, Arc::default());
     let lines: Vec<_> = ran.log.iter().map(|line| (line.at, line.text.as_str())).collect();
     assert_eq!(lines, [(0, "hello answer=42"), (35_000_000, "careful")]);

@@ -41,6 +41,8 @@ const NOISE: &[Family] = &[
     Family::Select,
     Family::Epoll,
     Family::Start,
+    Family::Boot,
+    Family::Oscillator,
 ];
 
 /// Maximum number of items of a noise family that are listed one by one.
@@ -169,12 +171,14 @@ impl<'a> Shrinker<'a> {
         let orders: &[Family] = &[Family::Wake, Family::Select, Family::Epoll, Family::Start];
         let times: &[Family] =
             &[Family::Latency, Family::Commit, Family::Blocking, Family::FileCall];
+        let hardware: &[Family] = &[Family::Boot, Family::Oscillator];
         let sets = [
             with(&[]),
             with(&[&[Family::Step]]),
             with(&[WORK]),
             with(&[WORK, KEYS]),
             with(&[WORK, orders]),
+            with(&[WORK, hardware]),
             with(&[WORK, KEYS, strikes]),
             with(&[WORK, KEYS, packets]),
             with(&[WORK, KEYS, orders]),
@@ -182,7 +186,8 @@ impl<'a> Shrinker<'a> {
             with(&[WORK, KEYS, packets, times]),
             with(&[WORK, KEYS, strikes, times]),
             with(&[WORK, KEYS, strikes, packets, times]),
-            with(&[WORK, KEYS, strikes, packets, times, orders]),
+            with(&[WORK, KEYS, strikes, hardware]),
+            with(&[WORK, KEYS, strikes, packets, times, orders, hardware]),
         ];
         self.try_candidates(sets.into_iter());
     }

@@ -12,6 +12,7 @@ use crate::spec::Topology;
 pub(crate) struct Shape {
     pub(super) topology: Topology,
     pub(super) client: Option<String>,
+    pub(super) is_hardware_identical: bool,
     /// `time_limit`, `stall_limit` and `poll_limit`.
     pub(super) limits: (Duration, Duration, u64),
     pub(super) epoch: u64,
@@ -51,6 +52,9 @@ impl Shape {
         }
         put(format_args!("{on_exit:?}{tcp:?}{tcp_of:?}{disks:?}{:?}", self.client));
         put(format_args!("{pairs:?}{dual_stack}"));
+        if self.is_hardware_identical {
+            put(format_args!("identical hardware"));
+        }
         let (time, stall, polls) = self.limits;
         put(format_args!("{time:?}{stall:?}{polls}"));
         put(format_args!("{}", self.epoch));

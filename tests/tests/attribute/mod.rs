@@ -65,6 +65,16 @@ async fn with_a_topology() -> Result<()> {
     Ok(())
 }
 
+#[sim_test(seeds = 10, machines("kv{1..=3}" => service), hardware = identical)]
+async fn on_identical_hardware(sim: Sim) {
+    assert!(sim.elapsed().is_zero(), "all machines boot at once");
+}
+
+#[sim_test(seeds = 10, machines("kv{1..=3}" => service), hardware = varied)]
+async fn on_varied_hardware(sim: Sim) {
+    assert!(sim.elapsed() <= 50.millis());
+}
+
 #[sim_test(seeds = 3)]
 async fn with_an_error_of_its_own() -> std::result::Result<(), std::fmt::Error> {
     simmach::task::yield_now().await;

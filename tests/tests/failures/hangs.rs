@@ -39,7 +39,7 @@ pub(super) mod zoo {
         let _ = task.await;
     }
 
-    #[sim_test(seeds = 3, machines("server.zone" => serves))]
+    #[sim_test(seeds = 3, machines("server.zone" => serves), hardware = identical)]
     #[ignore = "for the tests below"]
     async fn mutex_in_a_spawned_task() {
         sleep(2.secs()).await;

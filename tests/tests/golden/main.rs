@@ -1,5 +1,7 @@
 //! Compares the trace hashes of about 180 runs with a file.
 //!
+//! Their machines have identical hardware, so that native processes make the same runs.
+//!
 //! A change that alters any of these runs fails this test, in a debug build and in a release build.
 //! If the change is intended, overwrite this file and that of the test `same_seed` with
 //! `GOLDEN=overwrite cargo test -p simmach-tests --test golden --test same_seed`, and add a line to
@@ -38,10 +40,10 @@ fn golden_traces_are_unchanged() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/traces.txt");
     let mut traces = String::new();
     for program in PROGRAMS.iter().copied().flatten() {
-        add_runs(&mut traces, program.name, &Program::new(program.spec), program.seeds);
+        add_runs(&mut traces, program.name, &on_identical_hardware(program.spec), program.seeds);
     }
     for planted in planted::ALL {
-        add_runs(&mut traces, planted.name, &planted.program(), PLANTED_SEEDS);
+        add_runs(&mut traces, planted.name, &on_identical_hardware(planted.spec), PLANTED_SEEDS);
     }
     if env::var_os("GOLDEN").is_some_and(|value| value == "overwrite") {
         fs::write(&path, &traces).expect("cannot write the golden file");
@@ -56,13 +58,13 @@ fn golden_traces_are_unchanged() {
     );
 }
 
-/// A process that only uses simmach's modules behaves the same with and without a tokio runtime.
+/// A process that only uses simmach's modules behaves the same with and without a tokio runtime, on identical hardware.
 #[test]
 fn native_processes_make_the_same_runs() {
     for program in PROGRAMS.iter().copied().flatten() {
         let spec = program.spec;
         let mut traces = [String::new(), String::new()];
-        add_runs(&mut traces[0], program.name, &Program::new(spec), program.seeds);
+        add_runs(&mut traces[0], program.name, &on_identical_hardware(spec), program.seeds);
         add_runs(
             &mut traces[1],
             program.name,
@@ -71,6 +73,10 @@ fn native_processes_make_the_same_runs() {
         );
         assert_eq!(traces[0], traces[1]);
     }
+}
+
+fn on_identical_hardware(spec: fn() -> Spec) -> Program {
+    Program::new(move || spec().identical_hardware())
 }
 
 /// Adds a line for each run: its trace hash, its polls and how it ended.

@@ -32,12 +32,22 @@ impl ScriptRunner {
     pub(crate) fn new(script: &Script) -> Self {
         let mut runner = Self { script: script.clone(), ..Self::default() };
         for (index, act) in script.acts.iter().enumerate() {
-            match act.when.step {
-                Some(_) => runner.waiting.push(index),
-                None => runner.begin_act(index, 0),
+            // Events count from the start of the run, but times from the start of the test's body.
+            match (act.when.step, act.when.anchor) {
+                (None, Some(_)) => runner.begin_act(index, 0),
+                (Some(_), _) | (None, None) => runner.waiting.push(index),
             }
         }
         runner
+    }
+
+    /// The test's body begins: the acts that are counted from there have their times.
+    pub(crate) fn begin_body(&mut self, now: u64) {
+        let acts = &self.script.acts;
+        let (begun, waiting): (Vec<usize>, _) =
+            self.waiting.iter().partition(|index| acts[**index].when.step.is_none());
+        self.waiting = waiting;
+        begun.into_iter().for_each(|index| self.begin_act(index, now));
     }
 
     /// Whether any act of the script waits for an event, now or later.
@@ -61,7 +71,7 @@ impl ScriptRunner {
         });
     }
 
-    /// The step of an act has begun, or the run.
+    /// The step of an act has begun, or the test's body.
     fn begin_act(&mut self, index: usize, now: u64) {
         let when = self.script.acts[index].when;
         match when.anchor {
@@ -170,6 +180,13 @@ mod tests {
         }
     }
 
+    /// A script of a test whose body begins at once.
+    fn begun(script: &Script) -> ScriptRunner {
+        let mut runner = ScriptRunner::new(script);
+        runner.begin_body(0);
+        runner
+    }
+
     /// Takes what is due at each time, with no more polls at it.
     fn run(runner: &mut ScriptRunner, until: u64) -> Vec<(u64, u32, bool)> {
         let mut done = Vec::new();
@@ -184,7 +201,7 @@ mod tests {
     #[test]
     fn acts_come_in_order_each_with_its_repairs() {
         let acts = vec![timed(0, None, 30, 0, &[5, 40]), timed(1, None, 10, 0, &[20])];
-        let mut runner = ScriptRunner::new(&Script { acts });
+        let mut runner = begun(&Script { acts });
         assert_eq!(
             run(&mut runner, 100),
             [(10, 1, true), (30, 0, true), (30, 1, false), (35, 0, false), (70, 0, false)]
@@ -193,9 +210,17 @@ mod tests {
     }
 
     #[test]
+    fn time_of_an_act_counts_from_the_start_of_the_body() {
+        let mut runner = ScriptRunner::new(&Script { acts: vec![timed(0, None, 30, 0, &[5])] });
+        assert_eq!(runner.next_at(), None, "the machines are still booting");
+        runner.begin_body(7);
+        assert_eq!(run(&mut runner, 100), [(37, 0, true), (42, 0, false)]);
+    }
+
+    #[test]
     fn act_keeps_its_place_among_the_polls_of_its_time() {
         let acts = vec![timed(0, None, 10, 2, &[]), timed(1, None, 10, 0, &[])];
-        let mut runner = ScriptRunner::new(&Script { acts });
+        let mut runner = begun(&Script { acts });
         let mut take = |now, place| runner.take_due(now, place).map(|due| due.id);
         assert_eq!(take(9, None), None);
         assert_eq!(take(10, Some(0)), Some(1));
@@ -209,7 +234,7 @@ mod tests {
         let commit = AnchorEvent::Commit { machine: MachineId(3) };
         let mut act = timed(0, Some((7, 1)), 5, 0, &[]);
         act.when.anchor = Some(Anchor { event: commit, nth: 2 });
-        let mut runner = ScriptRunner::new(&Script { acts: vec![act] });
+        let mut runner = begun(&Script { acts: vec![act] });
         assert!(runner.has_anchors());
         runner.note_event(commit, 10);
         runner.begin_step(7, 1, 20);
@@ -225,7 +250,7 @@ mod tests {
     #[test]
     fn act_waits_for_its_step_or_a_later_one() {
         let acts = vec![timed(0, Some((7, 3)), 5, 0, &[]), timed(1, Some((8, 0)), 0, 0, &[])];
-        let mut runner = ScriptRunner::new(&Script { acts });
+        let mut runner = begun(&Script { acts });
         runner.begin_step(7, 2, 100);
         assert_eq!(runner.next_at(), None);
         runner.begin_step(7, 4, 200);

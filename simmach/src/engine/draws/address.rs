@@ -45,6 +45,16 @@ impl Address {
         Self::new(Family::Start, [service, 0, 0])
     }
 
+    /// When a machine boots. `machine` is a hash of its name; 0 stands for all machines together.
+    pub(crate) const fn boot(machine: u64) -> Self {
+        Self::new(Family::Boot, [machine, 0, 0])
+    }
+
+    /// The error of a machine's oscillator. `machine` is a hash of its name.
+    pub(crate) const fn oscillator(machine: u64) -> Self {
+        Self::new(Family::Oscillator, [machine, 0, 0])
+    }
+
     /// The rank of a branch in a task's `nth` poll of a `select!`.
     pub(crate) const fn select(task: u64, nth: u64, branch: u64) -> Self {
         Self::new(Family::Select, [task, nth, branch])

@@ -48,6 +48,10 @@ pub(crate) enum Family {
     DiskLoss = 19,
     /// The latency of a call on a file: (task, nth, part).
     FileCall = 20,
+    /// When a machine boots: (machine). Calm is the start of the run.
+    Boot = 21,
+    /// The error of a machine's oscillator: (machine). Calm is none.
+    Oscillator = 22,
 }
 
 impl Family {
@@ -73,6 +77,8 @@ impl Family {
         Self::Act,
         Self::DiskLoss,
         Self::FileCall,
+        Self::Boot,
+        Self::Oscillator,
     ];
 
     /// Returns the family with this number.
@@ -93,6 +99,6 @@ mod tests {
         }
         numbers.dedup();
         assert_eq!((numbers.len(), numbers.is_sorted()), (Family::ALL.len(), true));
-        assert_eq!((Family::of_number(8), Family::of_number(21)), (None, None));
+        assert_eq!((Family::of_number(8), Family::of_number(23)), (None, None));
     }
 }

@@ -36,23 +36,48 @@ impl Engine {
                 self.trace(Event::RunEnded { polls: self.counters.polls.get() });
                 return verdict;
             }
-            if self.counters.polls.get() >= limits.polls {
-                self.fail_unfinished(
-                    FailureKind::PollLimit,
-                    format!("poll limit of {} exceeded (`poll_limit`)", limits.polls),
-                );
-            } else if self.counters.polls_at_moment.get() >= MAX_POLLS_AT_ONE_MOMENT {
-                let message = format!(
-                    "no progress in {MAX_POLLS_AT_ONE_MOMENT} polls at one moment of virtual time: tasks wake each \
-                     other or yield without end, and virtual time advances only when no task is ready"
-                );
-                self.fail_here(Failure::new(FailureKind::Stall, message));
+            if self.has_exceeded_polls(limits) {
+                self.fail_exceeded_polls(limits);
             } else if self.carry_out_act(true) || self.poll_next() || self.carry_out_act(false) {
                 self.count_poll();
             } else {
                 self.next_event(limits);
             }
         }
+    }
+
+    /// Runs while `is_needed` returns true, or until there is a verdict. Carries out no acts of plans. Used at the start of a run.
+    pub(crate) fn drive_while(&self, limits: &Limits, is_needed: impl Fn() -> bool) {
+        while !self.has_ended() && is_needed() {
+            if self.has_exceeded_polls(limits) {
+                self.fail_exceeded_polls(limits);
+            } else if self.poll_next() {
+                self.count_poll();
+            } else {
+                self.next_event(limits);
+            }
+        }
+    }
+
+    #[inline]
+    fn has_exceeded_polls(&self, limits: &Limits) -> bool {
+        self.counters.polls.get() >= limits.polls
+            || self.counters.polls_at_moment.get() >= MAX_POLLS_AT_ONE_MOMENT
+    }
+
+    #[cold]
+    fn fail_exceeded_polls(&self, limits: &Limits) {
+        if self.counters.polls.get() >= limits.polls {
+            return self.fail_unfinished(
+                FailureKind::PollLimit,
+                format!("poll limit of {} exceeded (`poll_limit`)", limits.polls),
+            );
+        }
+        let message = format!(
+            "no progress in {MAX_POLLS_AT_ONE_MOMENT} polls at one moment of virtual time: tasks wake each \
+             other or yield without end, and virtual time advances only when no task is ready"
+        );
+        self.fail_here(Failure::new(FailureKind::Stall, message));
     }
 
     /// Polls ready tasks, at most `most` times, without moving time. Used at the start of a run.

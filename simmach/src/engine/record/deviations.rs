@@ -228,6 +228,16 @@ impl Recorder {
         }
     }
 
+    /// Sets the machine and the description of the boot delay that was just added. The machine does not count as affected:
+    /// that it boots later is no fault.
+    pub(crate) fn describe_boot(&mut self, machine: MachineId, text: impl FnOnce() -> String) {
+        let last = self.all.last_mut().filter(|last| last.family == Family::Boot);
+        if let Some(last) = last {
+            last.machine = Some(machine);
+            last.text = text();
+        }
+    }
+
     /// Sets the machine and the description of the disk loss that was just added.
     pub(crate) fn describe_disk_loss(&mut self, machine: MachineId, text: impl FnOnce() -> String) {
         self.machines.insert(machine);

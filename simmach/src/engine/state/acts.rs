@@ -34,6 +34,8 @@ pub(crate) struct Acts {
     /// Whether the events that acts can be bound to are counted.
     counts_events: bool,
     events: RefCell<AnchorCounts>,
+    /// When the test's body began, in virtual nanoseconds.
+    body_began: Cell<u64>,
     /// Acts are not recorded while it is greater than 0.
     unrecorded: Cell<i32>,
 }
@@ -56,10 +58,21 @@ impl Acts {
         self.script.is_some()
     }
 
-    /// Begins the script. `carry_out` carries out one of its acts.
-    pub(crate) fn begin_script(&self, engine: &Engine, carry_out: fn(DueAct)) {
+    /// Begins the script, with the test's body. `carry_out` carries out one of its acts.
+    pub(crate) fn begin_body(&self, engine: &Engine, carry_out: fn(DueAct)) {
+        let now = engine.clock.now();
+        self.body_began.set(now);
         self.carry_out.set(Some(carry_out));
+        if let Some(script) = &self.script {
+            script.borrow_mut().begin_body(now);
+        }
         self.find_next(engine);
+    }
+
+    /// When the test's body began, in virtual nanoseconds. Times of acts count from there until a step begins, so that they do
+    /// not depend on how long the machines took to boot.
+    pub(crate) fn body_began(&self) -> u64 {
+        self.body_began.get()
     }
 
     /// Handles the beginning of a step of the program.
@@ -190,7 +203,7 @@ impl Engine {
         }
         let (now, id) = (self.clock.now(), self.acts.current.get());
         let step = self.positions.borrow().last_step_of_program();
-        let begun = step.map_or(0, |step| step.at);
+        let begun = step.map_or(self.acts.body_began(), |step| step.at);
         let step = step.map(|step| (step.sequence, step.step));
         let (offset, place) = (now - begun, self.acts.place(now));
         let by_time = When { step, anchor: None, offset, place };

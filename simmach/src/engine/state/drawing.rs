@@ -34,6 +34,16 @@ impl Engine {
         })
     }
 
+    /// Draws from `1..=n` with probability `p`, and 0 otherwise. Calm is 0.
+    pub(crate) fn sometimes(&self, address: Address, p: f64, n: u64) -> u64 {
+        self.drawn(address, false, |word| {
+            let unit = word.map_or(1.0, |word| draws::unit_of(Some(word)));
+            // What is below `p`, stretched to the whole range.
+            let drawn = if unit < p { ((unit / p * n as f64) as u64 + 1).min(n) } else { 0 };
+            (drawn, drawn, n + 1)
+        })
+    }
+
     /// Shuffles `items`. `address` returns the address of the draw for a position. The calm order
     /// is the given one.
     pub(crate) fn shuffle<T>(&self, items: &mut [T], address: impl Fn(u64) -> Address) {
@@ -88,8 +98,47 @@ fn kind_of(family: Family, of: u64) -> DeviationKind {
         | Family::Commit
         | Family::Blocking
         | Family::FileCall
+        | Family::Boot
+        | Family::Oscillator
         | Family::Isn
         | Family::Generator
         | Family::Entropy => DeviationKind::Delay,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::engine::draws::overlay::Overlay;
+    use crate::engine::record::deviations::RecordLevel;
+
+    fn engine(overlay: &Overlay) -> Engine {
+        Engine::new(7, overlay, false, RecordLevel::All, Arc::default())
+    }
+
+    #[test]
+    fn sometimes_draws_the_whole_range() {
+        let engine = engine(&Overlay::default());
+        let mut counts = [0; 5];
+        for nth in 0..4_000 {
+            counts[engine.sometimes(Address::boot(nth), 0.6, 4) as usize] += 1;
+        }
+        assert!((1_500..1_700).contains(&counts[0]), "{counts:?}");
+        assert!(counts[1..].iter().all(|count| (540..660).contains(count)), "{counts:?}");
+        let deviations = engine.take_deviations().deviations;
+        assert_eq!(deviations.len(), 4_000 - counts[0], "0 is no deviation");
+        assert_eq!(engine.sometimes(Address::boot(1), 0.0, 4), 0);
+        assert!((0..99).all(|nth| engine.sometimes(Address::boot(nth), 1.0, 4) > 0));
+    }
+
+    #[test]
+    fn calm_draws_have_no_effect() {
+        let engine = engine(&Overlay::calm());
+        let calm =
+            (engine.sometimes(Address::boot(1), 1.0, 9), engine.unit(Address::oscillator(1)));
+        assert_eq!(calm, (0, 0.5));
+        assert_eq!(engine.take_deviations().deviations, []);
     }
 }

@@ -1,8 +1,9 @@
 //! The clocks of the machines, as functions of the run's virtual time.
 //!
 //! Each machine has an oscillator that drives two clocks: a monotonic clock, which is never set but may run fast or slow,
-//! and a wall clock, which may also have an offset. By default both are exact. They belong to the machine and keep their
-//! state when a process is restarted.
+//! and a wall clock, which may also have an offset. They belong to the machine and keep their state when a process is
+//! restarted. The oscillator itself may be a little fast or slow for the whole run. This is no fault: a [`ClockSkew`] comes on
+//! top of it, and [`ClockSkew::exact`] leaves the clocks to the oscillator.
 //! Code on a machine waits by the machine's monotonic clock: this applies to sleeps, timeouts,
 //! intervals, disk latencies and blocking calls. When the clock's speed changes, pending timers are
 //! moved. The network, including TCP's timers, uses virtual time; so do flushes of a periodic
@@ -15,7 +16,7 @@ use std::time::Duration;
 use crate::engine::ids::MachineId;
 
 /// Parts per million, the unit of drift.
-const MILLION: i128 = 1_000_000;
+const MILLION: u64 = 1_000_000;
 /// Nanoseconds per second.
 const SECOND: i128 = 1_000_000_000;
 
@@ -41,7 +42,8 @@ pub struct ClockSkew {
 }
 
 impl ClockSkew {
-    /// No offset and no drift.
+    /// No offset and no drift: the clocks go as the machine's oscillator does, which is not perfect; see
+    /// [`Scenario::identical_hardware`](crate::program::Scenario::identical_hardware).
     pub fn exact() -> Self {
         Self::default()
     }
@@ -94,8 +96,8 @@ fn nanos(duration: Duration) -> i128 {
 /// The clocks of all machines. All fields are cells, since a signal handler may read them.
 #[derive(Debug, Default)]
 pub(crate) struct MachineClocks {
-    /// Whether any clock was ever set. False in most runs, which makes reading cheap.
-    is_any_set: Cell<bool>,
+    /// Whether any clock was ever set or has an inexact oscillator. While it is false, reading is cheap.
+    is_any_inexact: Cell<bool>,
     by_machine: OnceCell<Box<[Cell<MachineClock>]>>,
 }
 
@@ -111,6 +113,8 @@ struct MachineClock {
     skew: ClockSkew,
     /// What the wall clock shows if it stands still.
     stuck_at: Option<i128>,
+    /// The error of the oscillator, in parts per million.
+    oscillator: i32,
 }
 
 /// The change made by setting a machine's clocks.
@@ -128,12 +132,20 @@ impl MachineClocks {
         let _ = self.by_machine.set((0..machines).map(|_| Cell::default()).collect());
     }
 
+    /// Makes a machine's oscillator fast by `ppm` parts per million, or slow if it is negative. For the start of a run.
+    pub(crate) fn set_oscillator(&self, machine: MachineId, ppm: i32) {
+        if let Some(cell) = self.cell(machine) {
+            cell.set(MachineClock { oscillator: ppm, ..cell.get() });
+            self.is_any_inexact.set(true);
+        }
+    }
+
     /// Sets a machine's clocks at the run's time `now`. Returns `None` if that changes nothing.
     pub(crate) fn set(&self, machine: MachineId, now: u64, skew: ClockSkew) -> Option<ClockChange> {
         let changed = self.change(machine, now, skew)?;
         let cell = self.cell(machine)?;
         cell.set(cell.get().set(now, skew));
-        self.is_any_set.set(true);
+        self.is_any_inexact.set(true);
         Some(changed)
     }
 
@@ -146,7 +158,7 @@ impl MachineClocks {
             return false;
         }
         cell.set(MachineClock { stuck_at: Some(clock.wall_at(now)), ..clock });
-        self.is_any_set.set(true);
+        self.is_any_inexact.set(true);
         true
     }
 
@@ -187,7 +199,7 @@ impl MachineClocks {
     }
 
     fn machine_clock(&self, machine: MachineId) -> Option<MachineClock> {
-        if self.is_any_set.get() { self.cell(machine).map(Cell::get) } else { None }
+        if self.is_any_inexact.get() { self.cell(machine).map(Cell::get) } else { None }
     }
 
     fn cell(&self, machine: MachineId) -> Option<&Cell<MachineClock>> {
@@ -199,13 +211,18 @@ impl MachineClock {
     /// Returns these clocks with `skew` from `now` on.
     fn set(self, now: u64, skew: ClockSkew) -> Self {
         let monotonic = self.monotonic_at(now);
-        let ahead = i128::from(now) + skew.offset - i128::from(monotonic);
+        let ahead = match self.skew.drift {
+            // Without drift the difference has stayed the same. Calculating it again would add a rounding error, which would
+            // count as a step.
+            0 => self.ahead + skew.offset - self.skew.offset,
+            _ => i128::from(self.undisturbed_at(now)) + skew.offset - i128::from(monotonic),
+        };
         // With the same drift, keep the old reference point: a new one would add a rounding error.
         let (since, monotonic) = match self.skew.drift == skew.drift {
             true => (self.since, self.monotonic),
             false => (now, monotonic),
         };
-        Self { since, monotonic, ahead, skew, stuck_at: None }
+        Self { since, monotonic, ahead, skew, stuck_at: None, ..self }
     }
 
     /// What the wall clock shows, in nanoseconds since the run's epoch.
@@ -214,21 +231,35 @@ impl MachineClock {
     }
 
     fn monotonic_at(&self, now: u64) -> u64 {
-        let true_nanos = i128::from(now.saturating_sub(self.since));
-        let local = true_nanos * self.speed() / MILLION;
-        self.monotonic.saturating_add(u64::try_from(local).unwrap_or(u64::MAX))
+        self.monotonic.saturating_add(measured(now.saturating_sub(self.since), self.speed()))
+    }
+
+    /// What both clocks show at the run's time `now` if they were never set.
+    fn undisturbed_at(&self, now: u64) -> u64 {
+        measured(now, MILLION.saturating_add_signed(self.oscillator.into()))
     }
 
     /// Rounded up, so that the clock shows at least `local` at this time.
     fn true_time(&self, local: u64) -> u64 {
-        let local = i128::from(local.saturating_sub(self.monotonic));
-        let true_nanos = (local * MILLION + self.speed() - 1) / self.speed();
-        self.since.saturating_add(u64::try_from(true_nanos).unwrap_or(u64::MAX))
+        let speed = self.speed();
+        let local = local.saturating_sub(self.monotonic);
+        // As in `measured`: whole multiples first, so that 64 bits are enough.
+        let true_nanos = (local / speed)
+            .saturating_mul(MILLION)
+            .saturating_add((local % speed * MILLION).div_ceil(speed));
+        self.since.saturating_add(true_nanos)
     }
 
-    fn speed(&self) -> i128 {
-        MILLION + i128::from(self.skew.drift)
+    /// Local nanoseconds in a million true nanoseconds.
+    fn speed(&self) -> u64 {
+        MILLION.saturating_add_signed(i64::from(self.oscillator) + i64::from(self.skew.drift))
     }
+}
+
+/// What a clock with this speed measures in `nanos` true nanoseconds, rounded down. Calculating with whole millions first is
+/// exact, and needs no numbers of 128 bits, whose division is slow.
+fn measured(nanos: u64, speed: u64) -> u64 {
+    (nanos / MILLION).saturating_mul(speed).saturating_add(nanos % MILLION * speed / MILLION)
 }
 
 #[cfg(test)]
@@ -365,8 +396,10 @@ mod tests {
         fn monotonic_clock_never_goes_back(
             settings in prop::collection::vec((0..5_000_000_000u64, DRIFT, any::<i64>()), 1..8),
             ahead in 1..10_000_000_000u64,
+            oscillator in -100..=100,
         ) {
             let machine_clocks = machine_clocks();
+            machine_clocks.set_oscillator(API, oscillator);
             let (mut now, mut shown) = (0, 0);
             for (passes, drift, offset) in settings {
                 now += passes;
@@ -378,6 +411,39 @@ mod tests {
                 prop_assert!(machine_clocks.monotonic(API, due) >= shown + ahead);
                 prop_assert!(machine_clocks.monotonic(API, due - 1) < shown + ahead);
             }
+        }
+
+        /// Whatever was set before, exact clocks go as the oscillator does, and stay exact.
+        #[test]
+        fn reset_clocks_go_as_the_oscillator_does(
+            settings in prop::collection::vec((0..5_000_000_000u64, DRIFT, any::<i64>()), 0..8),
+            passes in 0..1_000_000_000_000u64,
+            oscillator in -100..=100,
+        ) {
+            let machine_clocks = machine_clocks();
+            machine_clocks.set_oscillator(API, oscillator);
+            let mut now = 0;
+            for (passes, drift, offset) in settings {
+                now += passes;
+                machine_clocks.set(API, now, ClockSkew { offset: offset.into(), drift });
+                now += passes;
+                machine_clocks.set(API, now, ClockSkew::exact());
+            }
+            let before = machine_clocks.monotonic(API, now);
+            now += passes;
+            prop_assert_eq!(machine_clocks.change(API, now, ClockSkew::exact()), None);
+            let gained = |nanos: u64| i128::from(nanos) * i128::from(oscillator) / 1_000_000;
+            let expected = i128::from(now) + gained(now);
+            prop_assert!((machine_clocks.wall(API, now) - expected).abs() <= 2);
+            let measured = i128::from(machine_clocks.monotonic(API, now) - before);
+            prop_assert!((measured - i128::from(passes) - gained(passes)).abs() <= 2);
+        }
+
+        /// Calculating in whole millions is exact.
+        #[test]
+        fn clock_measures_exactly(nanos in any::<u64>(), speed in 100_000..=10_000_100u64) {
+            let exact = u128::from(nanos) * u128::from(speed) / u128::from(MILLION);
+            prop_assert_eq!(measured(nanos, speed), u64::try_from(exact).unwrap_or(u64::MAX));
         }
     }
 }

@@ -119,8 +119,12 @@ fn true_time(settings: Settings) -> Duration {
 fn spec(name: &'static str, waits: Waits, settings: Settings) -> Spec {
     let disk = DiskProfile::ideal().commit_latency(WAIT, WAIT, WAIT);
     let topology = Topology::new().host("api").disk("api", disk);
-    SpecBuilder::new().topology(topology).time_limit(1.hours()).stall_limit(1.hours()).body(
-        async move |sim| {
+    SpecBuilder::new()
+        .identical_hardware()
+        .topology(topology)
+        .time_limit(1.hours())
+        .stall_limit(1.hours())
+        .body(async move |sim| {
             let timers = sim.timers();
             let there = async move {
                 let (begin, own, std) = (sim.elapsed(), Instant::now(), StdInstant::now());
@@ -141,8 +145,7 @@ fn spec(name: &'static str, waits: Waits, settings: Settings) -> Spec {
             assert!(passed.abs_diff(expected) < 1.micros(), "{name}: {passed:?} {expected:?}");
             assert_eq!(sim.timers(), timers);
             Result::<()>::Ok(())
-        },
-    )
+        })
 }
 
 #[test]
@@ -158,22 +161,24 @@ fn waits_follow_a_changed_clock() {
 #[test]
 fn waits_do_not_follow_the_wall_clock() {
     pass(|| {
-        SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
-            let there = sim.run_on("api", async {
-                let own = Instant::now();
-                timeout(WAIT, pending::<()>()).await.unwrap_err();
-                own.elapsed()
-            });
-            for secs in [1, 2, 3] {
-                sleep(1.secs()).await;
-                sim.set_clock("api", ClockSkew::exact().ahead((1_000 * secs).secs()))?;
-                sleep(1.secs()).await;
-                sim.set_clock("api", ClockSkew::exact().behind((1_000 * secs).secs()))?;
-            }
-            assert_eq!(there.await?, WAIT);
-            assert_eq!(sim.elapsed(), WAIT);
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().topology(Topology::new().host("api")).body(
+            async |sim| {
+                let there = sim.run_on("api", async {
+                    let own = Instant::now();
+                    timeout(WAIT, pending::<()>()).await.unwrap_err();
+                    own.elapsed()
+                });
+                for secs in [1, 2, 3] {
+                    sleep(1.secs()).await;
+                    sim.set_clock("api", ClockSkew::exact().ahead((1_000 * secs).secs()))?;
+                    sleep(1.secs()).await;
+                    sim.set_clock("api", ClockSkew::exact().behind((1_000 * secs).secs()))?;
+                }
+                assert_eq!(there.await?, WAIT);
+                assert_eq!(sim.elapsed(), WAIT);
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 
@@ -249,29 +254,32 @@ fn many_waits_keep_their_order() {
 #[test]
 fn interval_follows_a_changed_clock() {
     pass(|| {
-        SpecBuilder::new().topology(Topology::new().host("api")).body(async |sim| {
-            let there = sim.run_on("api", async move {
-                let begin = Instant::now();
-                let mut interval = interval(1.secs());
-                let mut ticks = Vec::new();
-                for nth in 0..20u64 {
-                    assert_eq!(interval.tick().await - begin, nth.secs());
-                    assert!(begin.elapsed() - nth.secs() < 10.nanos());
-                    ticks.push(sim.elapsed().as_millis());
-                }
-                ticks
-            });
-            sleep(2_500.millis()).await;
-            sim.set_clock("api", ClockSkew::exact().drift_ppm(9_000_000))?;
-            sleep(500.millis()).await;
-            sim.set_clock("api", ClockSkew::exact())?;
-            sleep(2.secs()).await;
-            sim.set_clock("api", ClockSkew::exact().drift_ppm(-500_000))?;
-            let expected =
-                [0, 1_000, 2_000, 2_550, 2_650, 2_750, 2_850, 2_950, 3_500, 4_500, 6_000, 8_000];
-            assert_eq!(there.await?[..expected.len()], expected);
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().topology(Topology::new().host("api")).body(
+            async |sim| {
+                let there = sim.run_on("api", async move {
+                    let begin = Instant::now();
+                    let mut interval = interval(1.secs());
+                    let mut ticks = Vec::new();
+                    for nth in 0..20u64 {
+                        assert_eq!(interval.tick().await - begin, nth.secs());
+                        assert!(begin.elapsed() - nth.secs() < 10.nanos());
+                        ticks.push(sim.elapsed().as_millis());
+                    }
+                    ticks
+                });
+                sleep(2_500.millis()).await;
+                sim.set_clock("api", ClockSkew::exact().drift_ppm(9_000_000))?;
+                sleep(500.millis()).await;
+                sim.set_clock("api", ClockSkew::exact())?;
+                sleep(2.secs()).await;
+                sim.set_clock("api", ClockSkew::exact().drift_ppm(-500_000))?;
+                let expected = [
+                    0, 1_000, 2_000, 2_550, 2_650, 2_750, 2_850, 2_950, 3_500, 4_500, 6_000, 8_000,
+                ];
+                assert_eq!(there.await?[..expected.len()], expected);
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 
@@ -287,7 +295,7 @@ fn clock_survives_a_restart() {
         pending::<()>().await;
     }
     pass(|| {
-        SpecBuilder::new().machine("api", serves).body(async |sim| {
+        SpecBuilder::new().identical_hardware().machine("api", serves).body(async |sim| {
             sim.set_clock("api", ClockSkew::exact().drift_ppm(1_000_000))?;
             sleep(6.secs()).await;
             sim.kill("api")?;
@@ -382,24 +390,27 @@ fn clock_skew_out_of_range_is_an_error() {
     ];
     pass(|| {
         let topology = Topology::new().host("api{1..=2}");
-        SpecBuilder::new().topology(topology).client("api3").body(async |sim| {
-            sleep(1.secs()).await;
-            let before = ClockSkew::exact().ahead(YEAR * 200).drift_ppm(1_000_000);
-            sim.set_clock("api*", before)?;
-            let (wall, own) = (since_1970(), Instant::now());
-            for (set, words) in OUT_OF_RANGE {
-                let error = sim.set_clock("api*", set(ClockSkew::exact())).unwrap_err();
-                let text = error.to_string();
-                assert!(matches!(error, crate::ControlError::Clock { .. }), "{error:?}");
-                assert!(text.starts_with("cannot set the clocks of `api*`: "), "{text}");
-                assert!(text.contains(words), "{text}");
-            }
-            sleep(2.secs()).await;
-            assert_eq!((since_1970() - wall, own.elapsed()), (2.secs(), 2.secs()));
-            let (there, here) = (sim.run_on("api1", async { since_1970() }).await?, since_1970());
-            assert_eq!(there, here, "what was set before stays");
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().topology(topology).client("api3").body(
+            async |sim| {
+                sleep(1.secs()).await;
+                let before = ClockSkew::exact().ahead(YEAR * 200).drift_ppm(1_000_000);
+                sim.set_clock("api*", before)?;
+                let (wall, own) = (since_1970(), Instant::now());
+                for (set, words) in OUT_OF_RANGE {
+                    let error = sim.set_clock("api*", set(ClockSkew::exact())).unwrap_err();
+                    let text = error.to_string();
+                    assert!(matches!(error, crate::ControlError::Clock { .. }), "{error:?}");
+                    assert!(text.starts_with("cannot set the clocks of `api*`: "), "{text}");
+                    assert!(text.contains(words), "{text}");
+                }
+                sleep(2.secs()).await;
+                assert_eq!((since_1970() - wall, own.elapsed()), (2.secs(), 2.secs()));
+                let (there, here) =
+                    (sim.run_on("api1", async { since_1970() }).await?, since_1970());
+                assert_eq!(there, here, "what was set before stays");
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 

@@ -173,28 +173,34 @@ async fn writes_often() {
 #[test]
 fn stalled_disk_holds_a_process_until_it_is_repaired() {
     pass(|| {
-        SpecBuilder::new().machine("a", writes_often).machine("b", idles).body(async |sim: Sim| {
-            sleep(350.millis()).await;
-            sim.stall_disk("a")?;
-            // A pause that ends meanwhile does not end the stall.
-            sleep(1.secs()).await;
-            sim.pause("a")?;
-            sleep(1.secs()).await;
-            sim.resume("a")?;
-            sleep(650.millis()).await;
-            sim.run_on("b", async { fs::write("f", "x") }).await??;
-            sim.repair_disk("a")?;
-            sleep(150.millis()).await;
-            let written = WRITTEN.lock().expect("no panic").clone();
-            assert_eq!(written, [100, 200, 300, 400, 3_000, 3_100], "no poll after that at 400 ms");
-            sim.stall_disk("a")?;
-            sleep(150.millis()).await;
-            sim.kill("a")?;
-            sim.start("a")?;
-            sim.settle().await?;
-            assert!(!sim.is_up("c") && sim.is_up("a"));
-            Ok::<(), BoxError>(())
-        })
+        SpecBuilder::new().identical_hardware().machine("a", writes_often).machine("b", idles).body(
+            async |sim: Sim| {
+                sleep(350.millis()).await;
+                sim.stall_disk("a")?;
+                // A pause that ends meanwhile does not end the stall.
+                sleep(1.secs()).await;
+                sim.pause("a")?;
+                sleep(1.secs()).await;
+                sim.resume("a")?;
+                sleep(650.millis()).await;
+                sim.run_on("b", async { fs::write("f", "x") }).await??;
+                sim.repair_disk("a")?;
+                sleep(150.millis()).await;
+                let written = WRITTEN.lock().expect("no panic").clone();
+                assert_eq!(
+                    written,
+                    [100, 200, 300, 400, 3_000, 3_100],
+                    "no poll after that at 400 ms"
+                );
+                sim.stall_disk("a")?;
+                sleep(150.millis()).await;
+                sim.kill("a")?;
+                sim.start("a")?;
+                sim.settle().await?;
+                assert!(!sim.is_up("c") && sim.is_up("a"));
+                Ok::<(), BoxError>(())
+            },
+        )
     });
 }
 

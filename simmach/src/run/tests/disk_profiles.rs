@@ -28,7 +28,7 @@ fn on_a<F: Future<Output = Result> + 'static>(
 ) -> Outcome {
     outcome(seed, move || {
         let topology = Topology::new().machine("a", std::future::pending::<()>);
-        let spec = SpecBuilder::new().topology(topology.disk("a", disk));
+        let spec = SpecBuilder::new().identical_hardware().topology(topology.disk("a", disk));
         let spec = if is_native { spec.native() } else { spec };
         spec.body(async move |sim: Sim| sim.run_on("a", async move { f().await }).await?)
     })
@@ -143,16 +143,18 @@ fn killed_process_does_not_delay_the_next_one() {
             calls().expect("there is room");
             std::future::pending::<()>().await;
         });
-        SpecBuilder::new().topology(topology.disk("a", slow())).body(async |sim: Sim| {
-            sleep(1.millis()).await;
-            sim.kill("a")?;
-            let woken = sim.run_on("a", async {
+        SpecBuilder::new().identical_hardware().topology(topology.disk("a", slow())).body(
+            async |sim: Sim| {
                 sleep(1.millis()).await;
-                now_millis()
-            });
-            assert_eq!(woken.await?, 2);
-            Ok::<(), BoxError>(())
-        })
+                sim.kill("a")?;
+                let woken = sim.run_on("a", async {
+                    sleep(1.millis()).await;
+                    now_millis()
+                });
+                assert_eq!(woken.await?, 2);
+                Ok::<(), BoxError>(())
+            },
+        )
     });
 }
 

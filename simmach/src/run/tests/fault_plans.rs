@@ -184,7 +184,7 @@ fn budget_counts_machines_that_are_down_or_paused() {
             let budget = Budget::at_most(most, "kv*");
             let pauses = FaultPlan::new(Pause).lasting(1.secs()).budget(budget);
             let plan = pauses.when(Cadence::every(1.secs()));
-            let spec = SpecBuilder::new().machine("kv{1..=3}", obeys);
+            let spec = SpecBuilder::new().identical_hardware().machine("kv{1..=3}", obeys);
             spec.client("kv4").plan(plan).body(async move |sim: Sim| {
                 prepare(sim)?;
                 sleep(60.secs()).await;
@@ -206,7 +206,8 @@ fn strike_of_several_faults_hits_one_victim() {
     let ran = pass(|| {
         let plan = FaultPlan::new(Isolate).and(ClockStep::by(1.secs()..9.secs())).lasting(1.secs());
         let plan = plan.when(Cadence::once(1.secs()));
-        five().plan(plan).body(async |_| sleep(10.secs()).await)
+        let spec = five().identical_hardware().plan(plan);
+        spec.body(async |_| sleep(10.secs()).await)
     });
     let effects: Vec<_> = ran.faults.iter().map(|fault| (fault.effect, fault.at)).collect();
     assert_eq!(effects, [(Effect::Partition, 1_000_000_000), (Effect::ClockStep, 1_000_000_000)]);

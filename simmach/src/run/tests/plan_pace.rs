@@ -13,7 +13,8 @@ fn three_machines(
     plan: impl FnOnce() -> Box<dyn Plan> + Send + 'static,
 ) -> Outcome {
     let ran = outcome(seed, move || {
-        let spec = SpecBuilder::new().machine("n{1..=3}", obeys).plan(Boxed(plan()));
+        let spec = SpecBuilder::new().identical_hardware().machine("n{1..=3}", obeys);
+        let spec = spec.plan(Boxed(plan()));
         spec.body(async move |_| {
             for _ in 0..secs {
                 sleep(1.secs()).await;
@@ -146,7 +147,10 @@ fn strike_keeps_its_tempo_when_others_are_left_out() {
         let made = move |overlay: Overlay| {
             let keep = Keep { deviations: RecordLevel::All, ..Keep::default() };
             let spec = || {
-                let spec = SpecBuilder::new().machine("n{1..=3}", obeys).plan(PowerOffs::new());
+                let spec = SpecBuilder::new()
+                    .identical_hardware()
+                    .machine("n{1..=3}", obeys)
+                    .plan(PowerOffs::new());
                 spec.body(async |_| sleep(20.secs()).await)
             };
             run_spec(spec, seed, overlay, keep, Arc::default())

@@ -35,7 +35,8 @@ fn point_is_where_a_machine_loses_power() {
     for spec in clusters() {
         let ran = pass(move || {
             let plan = async |sim: Sim| sim.at_point("written", "kv*").nth(3).power_off().await;
-            let spec = spec().machine("kv1", writes).plan(async move |sim: Sim| {
+            let spec = spec().identical_hardware();
+            let spec = spec.machine("kv1", writes).plan(async move |sim: Sim| {
                 assert_eq!(plan(sim).await?, "kv1");
                 note("struck");
                 Result::<()>::Ok(())

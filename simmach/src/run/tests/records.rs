@@ -50,7 +50,8 @@ fn records_have_time_machine_level_and_target() {
         signal::stopped().await;
     }
     let lines = kept(|| {
-        SpecBuilder::new().machine("a", serve).machine("b", idles).body(async |sim: Sim| {
+        let spec = SpecBuilder::new().identical_hardware();
+        spec.machine("a", serve).machine("b", idles).body(async |sim: Sim| {
             sleep(10.millis()).await;
             sim.run_on("b", async { tracing::info!("own module") }).await?;
             ::log::info!("own module");

@@ -193,7 +193,7 @@ fn heal_is_logged_when_packets_flow_again() {
             let spec = move || {
                 let plan = Partitions::new().machines(["a.zone", "b.zone"]);
                 let plan = plan.every(1.secs()).lasting(5.secs());
-                cluster().plan(plan).body(async move |sim: Sim| {
+                cluster().identical_hardware().plan(plan).body(async move |sim: Sim| {
                     sleep(2.secs()).await;
                     body(sim)?;
                     sleep(until.secs()).await;

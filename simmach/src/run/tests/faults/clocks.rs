@@ -29,7 +29,10 @@ fn wall_clock_stands_still_while_the_fault_lasts() {
     let there = Arc::clone(&seen);
     let ran = repeats(0, move || {
         let there = Arc::clone(&there);
-        let spec = SpecBuilder::new().machine("kv1", reads_clocks).plan(once(StuckClock));
+        let spec = SpecBuilder::new()
+            .identical_hardware()
+            .machine("kv1", reads_clocks)
+            .plan(once(StuckClock));
         spec.body(async move |sim: Sim| {
             sleep(500.millis()).await;
             let readings = sim.state::<Readings>();
@@ -55,7 +58,10 @@ fn clocks_of_the_test_stay() {
         let there = Arc::clone(&seen);
         pass(move || {
             let drifts = once(crate::faults::ClockStep::by(1.secs()));
-            let spec = SpecBuilder::new().machine("kv1", reads_clocks).plan(once(StuckClock));
+            let spec = SpecBuilder::new()
+                .identical_hardware()
+                .machine("kv1", reads_clocks)
+                .plan(once(StuckClock));
             spec.plan(drifts).body(async move |sim: Sim| {
                 sleep(10.millis()).await;
                 prepare(sim);
@@ -77,14 +83,16 @@ fn clocks_of_the_test_stay() {
 #[test]
 fn settle_sets_stuck_clocks() {
     pass(|| {
-        SpecBuilder::new().machine("kv1", reads_clocks).body(async |sim: Sim| {
-            sleep(100.millis()).await;
-            sim.freeze_clock("kv1")?;
-            sim.settle().await?;
-            let last = *sim.state::<Readings>().0.borrow().last().expect("some");
-            assert_eq!(last, (1_095, 1_095, 1_095));
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", reads_clocks).body(
+            async |sim: Sim| {
+                sleep(100.millis()).await;
+                sim.freeze_clock("kv1")?;
+                sim.settle().await?;
+                let last = *sim.state::<Readings>().0.borrow().last().expect("some");
+                assert_eq!(last, (1_095, 1_095, 1_095));
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 
@@ -92,7 +100,7 @@ fn settle_sets_stuck_clocks() {
 fn stuck_clock_shrinks_to_one_strike() {
     let story = shrinks(1, || {
         let plan = FaultPlan::new(StuckClock).when(Cadence::every(50.millis()));
-        let spec = SpecBuilder::new().machine("kv{1..=3}", reads_clocks);
+        let spec = SpecBuilder::new().identical_hardware().machine("kv{1..=3}", reads_clocks);
         spec.plan(plan.lasting(100.millis())).body(async |sim: Sim| {
             sleep(500.millis()).await;
             let readings = sim.state::<Readings>();

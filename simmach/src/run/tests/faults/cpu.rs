@@ -29,24 +29,26 @@ async fn ticks() {
 #[test]
 fn processes_run_for_their_quota_of_each_period() {
     let ran = pass(|| {
-        SpecBuilder::new().machine("kv1", ticks).machine("kv2", ignores).body(async |sim: Sim| {
-            sleep(100.millis()).await;
-            sim.slow_cpu("*", 30.millis(), 100.millis())?;
-            // A client on the machine is slowed down, too, and the body is not.
-            let client = sim.run_on("kv2", async {
-                sleep(50.millis()).await;
-                now()
-            });
-            assert_eq!((client.await?, now()), (200, 200));
-            sleep(150.millis()).await;
-            sim.restore_cpu("*")?;
-            sleep(150.millis()).await;
-            let seen = sim.state::<Ticks>().within(100..500);
-            let expected = [105, 115, 125, 200, 210, 220, 300, 310, 320, 350, 360, 370];
-            assert_eq!(seen[..12], expected, "{seen:?}");
-            assert_eq!(seen.len(), 12 + 13 - 1);
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", ticks).machine("kv2", ignores).body(
+            async |sim: Sim| {
+                sleep(100.millis()).await;
+                sim.slow_cpu("*", 30.millis(), 100.millis())?;
+                // A client on the machine is slowed down, too, and the body is not.
+                let client = sim.run_on("kv2", async {
+                    sleep(50.millis()).await;
+                    now()
+                });
+                assert_eq!((client.await?, now()), (200, 200));
+                sleep(150.millis()).await;
+                sim.restore_cpu("*")?;
+                sleep(150.millis()).await;
+                let seen = sim.state::<Ticks>().within(100..500);
+                let expected = [105, 115, 125, 200, 210, 220, 300, 310, 320, 350, 360, 370];
+                assert_eq!(seen[..12], expected, "{seen:?}");
+                assert_eq!(seen.len(), 12 + 13 - 1);
+                Result::<()>::Ok(())
+            },
+        )
     });
     assert_eq!(ran.effects.count(Effect::SlowCpu), 3);
 }
@@ -55,7 +57,7 @@ fn processes_run_for_their_quota_of_each_period() {
 #[test]
 fn slow_cpu_is_that_of_the_machine() {
     pass(|| {
-        SpecBuilder::new().machine("kv1", ticks).body(async |sim: Sim| {
+        SpecBuilder::new().identical_hardware().machine("kv1", ticks).body(async |sim: Sim| {
             sim.slow_cpu("kv1", 10.millis(), 100.millis())?;
             sleep(50.millis()).await;
             sim.kill("kv1")?;
@@ -73,7 +75,7 @@ fn slow_cpu_is_that_of_the_machine() {
 #[test]
 fn idle_process_with_a_slow_cpu_costs_nothing() {
     let failure = fail(|| {
-        SpecBuilder::new().machine("kv1", ignores).body(async |sim: Sim| {
+        SpecBuilder::new().identical_hardware().machine("kv1", ignores).body(async |sim: Sim| {
             sim.slow_cpu("kv1", 1.millis(), 10.millis())?;
             std::future::pending::<()>().await;
             Result::<()>::Ok(())
@@ -95,7 +97,7 @@ fn kernel_goes_on_while_the_processes_are_slow() {
         std::future::pending().await
     }
     let ran = pass(|| {
-        SpecBuilder::new().machine("kv1", echoes).body(async |sim: Sim| {
+        SpecBuilder::new().identical_hardware().machine("kv1", echoes).body(async |sim: Sim| {
             sim.slow_cpu("kv1", 1.millis(), 1.secs())?;
             sleep(100.millis()).await;
             let mut stream = TcpStream::connect("kv1:7").await?;
@@ -121,12 +123,14 @@ fn timers_come_late_while_the_fault_lasts() {
         let there = Arc::clone(&seen);
         let ran = repeats(seed, move || {
             let there = Arc::clone(&there);
-            SpecBuilder::new().machine("kv1", ticks).plan(slow(10)).body(async move |sim: Sim| {
-                sleep(500.millis()).await;
-                let ticks = sim.state::<Ticks>();
-                sim.log(format!("{:?}", ticks.0.borrow()));
-                there.lock().expect("no panic").clone_from(&ticks.0.borrow());
-            })
+            SpecBuilder::new().identical_hardware().machine("kv1", ticks).plan(slow(10)).body(
+                async move |sim: Sim| {
+                    sleep(500.millis()).await;
+                    let ticks = sim.state::<Ticks>();
+                    sim.log(format!("{:?}", ticks.0.borrow()));
+                    there.lock().expect("no panic").clone_from(&ticks.0.borrow());
+                },
+            )
         });
         let ticks = Ticks(RefCell::new(seen.lock().expect("no panic").clone()));
         assert_eq!((ticks.within(0..100).len(), ran.effects.count(Effect::SlowCpu)), (10, 1));
@@ -142,12 +146,14 @@ fn timers_come_late_while_the_fault_lasts() {
 #[test]
 fn slow_cpu_of_the_test_stays() {
     pass(|| {
-        SpecBuilder::new().machine("kv1", ticks).plan(slow(10)).body(async |sim: Sim| {
-            sim.slow_cpu("kv1", 1.millis(), 100.millis())?;
-            sleep(450.millis()).await;
-            assert_eq!(sim.state::<Ticks>().within(300..450), [300, 400]);
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", ticks).plan(slow(10)).body(
+            async |sim: Sim| {
+                sim.slow_cpu("kv1", 1.millis(), 100.millis())?;
+                sleep(450.millis()).await;
+                assert_eq!(sim.state::<Ticks>().within(300..450), [300, 400]);
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 
@@ -155,7 +161,10 @@ fn slow_cpu_of_the_test_stays() {
 fn slow_cpu_shrinks_to_one_strike() {
     let story = shrinks(1, || {
         let plan = FaultPlan::new(SlowCpu::down_to(5)).when(Cadence::every(50.millis()));
-        let spec = SpecBuilder::new().machine("kv{1..=3}", ticks).plan(plan.lasting(100.millis()));
+        let spec = SpecBuilder::new()
+            .identical_hardware()
+            .machine("kv{1..=3}", ticks)
+            .plan(plan.lasting(100.millis()));
         spec.body(async |sim: Sim| {
             sleep(500.millis()).await;
             assert!(sim.state::<Ticks>().0.borrow().len() >= 3 * 50, "ticks are late");
@@ -173,7 +182,7 @@ fn mistakes_of_slow_cpus_are_told() {
     assert!(mistakes(SlowCpu::down_to(5).period(0.secs()..1.secs())).contains("at least 100µs"));
     assert_eq!(mistakes(SlowCpu::down_to(99)), "");
     pass(|| {
-        SpecBuilder::new().machine("kv1", ticks).body(async |sim: Sim| {
+        SpecBuilder::new().identical_hardware().machine("kv1", ticks).body(async |sim: Sim| {
             for quota in [0.secs(), 1.secs()] {
                 let error = sim.slow_cpu("kv1", quota, 1.secs()).expect_err("it is out of range");
                 assert!(matches!(error, ControlError::Cpu { .. }));

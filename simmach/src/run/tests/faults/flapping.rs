@@ -53,7 +53,8 @@ fn each_time_has_draws_of_its_own() {
 #[test]
 fn machine_goes_down_and_comes_back_again_and_again() {
     let ran = repeats(0, || {
-        let spec = SpecBuilder::new().machine("kv1", ignores).plan(flapping(Kill));
+        let spec =
+            SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(flapping(Kill));
         spec.body(async |sim: Sim| {
             sleep(310.millis()).await;
             assert!(sim.is_up("kv1"));
@@ -64,7 +65,7 @@ fn machine_goes_down_and_comes_back_again_and_again() {
     // A stop takes as long as it takes. Its duration is counted from then on.
     let ran = repeats(0, || {
         let stops = flapping(Stop::new().grace(90.millis()));
-        let spec = SpecBuilder::new().machine("kv1", ignores).plan(stops);
+        let spec = SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(stops);
         spec.body(async |sim: Sim| {
             sleep(700.millis()).await;
             assert!(sim.is_up("kv1"));
@@ -102,14 +103,16 @@ impl Fault for Lies {
 #[test]
 fn own_fault_comes_and_goes() {
     let ran = repeats(5, || {
-        SpecBuilder::new().machine("kv1", ignores).plan(flapping(Lies)).body(async |sim: Sim| {
-            let liars = sim.state::<Liars>();
-            for _ in 0..40 {
-                sleep(10.millis()).await;
-                sim.log(liars.0.get());
-            }
-            assert_eq!(liars.0.get(), 0);
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(flapping(Lies)).body(
+            async |sim: Sim| {
+                let liars = sim.state::<Liars>();
+                for _ in 0..40 {
+                    sleep(10.millis()).await;
+                    sim.log(liars.0.get());
+                }
+                assert_eq!(liars.0.get(), 0);
+            },
+        )
     });
     assert!((3..=5).contains(&ran.effects.count(Effect::Own)));
     assert!(logged(&ran).iter().any(|liars| liars == "0"));
@@ -117,13 +120,15 @@ fn own_fault_comes_and_goes() {
     assert_eq!(acts(&ran).iter().filter(|act| !own(act)).count(), 0);
     // Within a strike that settles.
     pass(|| {
-        SpecBuilder::new().machine("kv1", ignores).plan(flapping(Lies)).body(async |sim: Sim| {
-            sleep(110.millis()).await;
-            assert!(sim.state::<Liars>().0.get() > 0);
-            sim.settle().await?;
-            assert_eq!(sim.state::<Liars>().0.get(), 0);
-            Result::<()>::Ok(())
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(flapping(Lies)).body(
+            async |sim: Sim| {
+                sleep(110.millis()).await;
+                assert!(sim.state::<Liars>().0.get() > 0);
+                sim.settle().await?;
+                assert_eq!(sim.state::<Liars>().0.get(), 0);
+                Result::<()>::Ok(())
+            },
+        )
     });
 }
 
@@ -142,12 +147,14 @@ fn flapping_fault_shrinks_to_one_time() {
     assert!(story.contains("partitioned: "), "{story}");
     let story = shrinks(1, || {
         let plan = flapping(Lies).lasting(400.millis());
-        SpecBuilder::new().machine("kv1", ignores).plan(plan).body(async |sim: Sim| {
-            for _ in 0..40 {
-                sleep(10.millis()).await;
-                assert!(sim.state::<Liars>().0.get() < 3, "too many lies");
-            }
-        })
+        SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(plan).body(
+            async |sim: Sim| {
+                for _ in 0..40 {
+                    sleep(10.millis()).await;
+                    assert!(sim.state::<Liars>().0.get() < 3, "too many lies");
+                }
+            },
+        )
     });
     assert!(story.contains("lies: "), "{story}");
 }
@@ -175,7 +182,8 @@ fn mistakes_of_flapping_are_told() {
                 Ok(())
             }
         }
-        let spec = SpecBuilder::new().machine("kv1", ignores).plan(flapping(Lies));
+        let spec =
+            SpecBuilder::new().identical_hardware().machine("kv1", ignores).plan(flapping(Lies));
         spec.plan(flapping(Others)).body(async |_| ())
     };
     let Verdict::Broken(message) = outcome(0, two).verdict else { panic!("two have one name") };

@@ -52,7 +52,7 @@ pub(super) fn cluster(machines: u8) -> SpecBuilder {
     let add = |spec: SpecBuilder, own: u8| {
         spec.machine(&format!("kv{own}"), move || gossips(own, machines))
     };
-    (1..=machines).fold(SpecBuilder::new(), add)
+    (1..=machines).fold(SpecBuilder::new().identical_hardware(), add)
 }
 
 pub(super) const ALL: std::ops::Range<u64> = 0..1_000;
@@ -329,7 +329,8 @@ fn one_connection_of_several_is_cut_while_the_fault_lasts() {
         let there = Arc::clone(&answers);
         repeats(seed, move || {
             let there = Arc::clone(&there);
-            let spec = SpecBuilder::new().machine("kv1", asks).machine("kv2", echoes);
+            let spec =
+                SpecBuilder::new().identical_hardware().machine("kv1", asks).machine("kv2", echoes);
             spec.plan(once(OneConnection).on("kv*")).body(async move |sim: Sim| {
                 sleep(1.secs()).await;
                 let answers = sim.state::<Answers>();
@@ -354,7 +355,10 @@ fn one_connection_of_several_is_cut_while_the_fault_lasts() {
 #[test]
 fn without_a_connection_nothing_is_cut() {
     let ran = pass(|| {
-        let spec = SpecBuilder::new().machine("kv{1..=2}", echoes).plan(once(OneConnection));
+        let spec = SpecBuilder::new()
+            .identical_hardware()
+            .machine("kv{1..=2}", echoes)
+            .plan(once(OneConnection));
         spec.body(async |_| sleep(1.secs()).await)
     });
     assert_eq!(ran.effects.count(Effect::PacketDropped), 0);

@@ -1,0 +1,6 @@
+use simmach::sim_test;
+
+#[sim_test(hardware = same)]
+async fn test() {}
+
+fn main() {}
