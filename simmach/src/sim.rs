@@ -34,8 +34,9 @@ pub(crate) use crate::sim::machines::{has_exact_clocks, name_of};
 pub use crate::sim::points::AtPoint;
 use crate::sim::world::with;
 pub(crate) use crate::sim::world::{
-    Idle, PlanActivity, Want, add_plan, install, is_hit, part_of_plan, record_idle, record_idle_of,
-    record_kinds, record_want, release_hits, remove, request_fault, take_hits, take_plan_activity,
+    Idle, Kinds, PlanActivity, Want, add_plan, install, is_hit, part_of_plan, record_idle,
+    record_idle_of, record_kinds, record_want, release_hits, remove, request_fault, take_hits,
+    take_plan_activity,
 };
 
 /// Name of plans without their own name.

@@ -21,7 +21,7 @@ use crate::chaos::swarm::run::Run;
 use crate::chaos::target::{Target, target_methods};
 use crate::chaos::{Needs, Plan, note_needs};
 use crate::engine;
-use crate::sim::{self, Idle, Sim};
+use crate::sim::{self, Idle, Kinds, Sim};
 
 /// A plan that mixes faults of many kinds. Try this plan first.
 ///
@@ -145,6 +145,20 @@ impl Swarm {
         };
         Kind::ALL.iter().copied().filter(claimed).collect()
     }
+
+    /// The names of the kinds that a run has drawn, and of the others.
+    fn names_of_kinds(&self, drawn: &[Kind]) -> Kinds {
+        let possible = self.kinds();
+        let names = |which: &dyn Fn(&Kind) -> bool| {
+            let kinds = Kind::ALL.iter().filter(|kind| which(kind));
+            kinds.map(|kind| kind.name().to_owned()).collect()
+        };
+        Kinds {
+            drawn: names(&|kind| drawn.contains(kind)),
+            undrawn: names(&|kind| possible.contains(kind) && !drawn.contains(kind)),
+            unclaimed: names(&|kind| !possible.contains(kind)),
+        }
+    }
 }
 
 impl Plan for Swarm {
@@ -153,7 +167,7 @@ impl Plan for Swarm {
             note_needs(&self.machines, Needs::Victim { body: true });
             let plan = engine::scope().map_or(0, |scope| scope.task);
             let kinds = Mask::drawn(plan).of(self.kinds());
-            sim::record_kinds(kinds.iter().map(|kind| kind.name()).collect());
+            sim::record_kinds(self.names_of_kinds(&kinds));
             if kinds.is_empty() {
                 sim::record_idle(Idle::Spared);
             }

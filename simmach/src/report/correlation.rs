@@ -22,7 +22,7 @@ const LEAST_RATIO: u128 = 3;
 impl KindCounts {
     pub(crate) fn add(&mut self, outcome: &Outcome) {
         self.runs += 1;
-        for kind in outcome.plans.iter().flat_map(|plan| &plan.kinds) {
+        for kind in outcome.plans.iter().flat_map(|plan| &plan.kinds.drawn) {
             match self.kinds.get_mut(kind) {
                 Some(runs) => *runs += 1,
                 None => _ = self.kinds.insert(kind.clone(), 1),

@@ -8,7 +8,7 @@ use crate::engine::mix;
 use crate::engine::record::effects::{Effect, Effects};
 use crate::outcome::Outcome;
 use crate::report::numbers::{count, span, speed_up, thousands};
-use crate::sim::{A_PLAN, Idle, PlanActivity, Want};
+use crate::sim::{A_PLAN, Idle, Kinds, PlanActivity, Want};
 
 /// The totals of many runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -44,6 +44,12 @@ pub(crate) struct PlanTotals {
     reasons: BTreeMap<Idle, u64>,
     /// What the plan needed of the program, and the number of runs in which it never occurred.
     unmet: BTreeMap<Want, u64>,
+    /// The kinds of faults that any run has drawn for the plan.
+    drawn: BTreeSet<String>,
+    /// The kinds that some runs did not draw.
+    undrawn: BTreeSet<String>,
+    /// The kinds that the test must claim to survive.
+    unclaimed: BTreeSet<String>,
 }
 
 /// A plan that has an effect in fewer than one of this many seeds causes a warning.
@@ -90,6 +96,10 @@ impl RunTotals {
 impl PlanTotals {
     fn add(&mut self, activity: &PlanActivity, nanos: u64) {
         self.name.clone_from(&activity.name);
+        let Kinds { drawn, undrawn, unclaimed } = &activity.kinds;
+        self.drawn.extend(drawn.iter().cloned());
+        self.undrawn.extend(undrawn.iter().cloned());
+        self.unclaimed.extend(unclaimed.iter().cloned());
         for want in &activity.unmet {
             *self.unmet.entry(want.clone()).or_default() += 1;
         }
@@ -115,6 +125,29 @@ impl PlanTotals {
         let unmet = unmet.map(|(want, runs)| describe_unmet(&self.name, want, *runs, seeds));
         let effect = self.warning().filter(|_| self.name != A_PLAN);
         effect.into_iter().chain(unmet).collect()
+    }
+
+    /// Returns a line about the kinds of faults that the runs have drawn, if the plan draws them.
+    fn kinds(&self) -> Option<String> {
+        let list = |kinds: &mut dyn Iterator<Item = &String>| {
+            kinds.map(String::as_str).collect::<Vec<_>>().join(", ")
+        };
+        let never = list(&mut self.undrawn.difference(&self.drawn));
+        let all = self.drawn.union(&self.undrawn).count();
+        let mut text = match never.as_str() {
+            _ if all == 0 => return None,
+            "" => format!("{} drew all {all} kinds of faults", self.name),
+            never => format!(
+                "{} drew {} of {all} kinds of faults; not drawn: {never}",
+                self.name,
+                self.drawn.len()
+            ),
+        };
+        if !self.unclaimed.is_empty() {
+            let off = list(&mut self.unclaimed.iter());
+            let _ = write!(text, "; off until `survives` claims them: {off}");
+        }
+        Some(text)
     }
 
     /// Returns a warning if the plan rarely or never had an effect: how often, why, and what to do.
@@ -227,6 +260,9 @@ impl PassReport<'_> {
                 totals.hash
             );
         }
+        for kinds in totals.plans.iter().filter_map(PlanTotals::kinds) {
+            let _ = write!(text, "\n{}: {kinds}", self.test);
+        }
         for warning in totals.warnings() {
             let _ = write!(text, "\n{}: warning: {warning}", self.test);
         }
@@ -329,8 +365,7 @@ mod tests {
                     name: "PowerOffs".to_owned(),
                     faults,
                     idle: idle.clone(),
-                    unmet: Vec::new(),
-                    kinds: Vec::new(),
+                    ..PlanActivity::default()
                 };
                 plan.add(&activity, 2_000_000_000);
             }
@@ -351,14 +386,40 @@ mod tests {
     }
 
     #[test]
+    fn kinds_of_faults_are_drawn_not_drawn_or_off() {
+        let line = |runs: &[(&[&str], &[&str])], unclaimed: &[&str]| {
+            let all = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+            let mut plan = PlanTotals::default();
+            for (drawn, undrawn) in runs {
+                let unclaimed = all(unclaimed);
+                let kinds = Kinds { drawn: all(drawn), undrawn: all(undrawn), unclaimed };
+                let name = "Swarm".to_owned();
+                plan.add(&PlanActivity { name, kinds, ..PlanActivity::default() }, 1);
+            }
+            plan.kinds()
+        };
+        assert_eq!(line(&[(&[], &[])], &[]), None, "a plan that draws no kinds");
+        assert_eq!(
+            line(&[(&["kills"], &["pauses"]), (&["pauses"], &["kills"])], &[]).as_deref(),
+            Some("Swarm drew all 2 kinds of faults")
+        );
+        assert_eq!(
+            line(&[(&["kills"], &["pauses", "stops"])], &["wipes", "blackouts"]).as_deref(),
+            Some(
+                "Swarm drew 1 of 3 kinds of faults; not drawn: pauses, stops; off until `survives` claims \
+                 them: blackouts, wipes"
+            )
+        );
+    }
+
+    #[test]
     fn role_that_no_machine_had_in_most_seeds_is_a_warning() {
         let warnings = |missed: u64| {
             let mut plan = PlanTotals::default();
             for run in 0..10 {
                 let wants = (run < missed).then(|| Want::Role("leader".to_owned()));
                 let (name, unmet) = ("PowerOffs".to_owned(), wants.into_iter().collect());
-                let kinds = Vec::new();
-                plan.add(&PlanActivity { name, faults: 1, idle: None, unmet, kinds }, 1);
+                plan.add(&PlanActivity { name, faults: 1, unmet, ..PlanActivity::default() }, 1);
             }
             plan.warnings(10)
         };

@@ -65,11 +65,11 @@ pub(super) struct NamedPlan {
     faults: u64,
     idle: Option<Idle>,
     wants: Vec<Want>,
-    kinds: Vec<&'static str>,
+    kinds: Kinds,
 }
 
 /// What a plan of the library did in one run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct PlanActivity {
     /// The name of the plan.
     pub name: String,
@@ -79,8 +79,18 @@ pub(crate) struct PlanActivity {
     pub idle: Option<Idle>,
     /// What the plan needs of the program and did not occur in the run.
     pub unmet: Vec<Want>,
-    /// The kinds of faults that the run drew for the plan, if it draws them.
-    pub kinds: Vec<String>,
+    /// The kinds of faults of the plan, if the run draws them.
+    pub kinds: Kinds,
+}
+
+/// The kinds of faults of a plan of which each run draws some.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Kinds {
+    pub drawn: Vec<String>,
+    /// Those that the run could have drawn, and did not.
+    pub undrawn: Vec<String>,
+    /// Those that the test must claim to survive before a run can draw them.
+    pub unclaimed: Vec<String>,
 }
 
 /// What a plan needs of the program.
@@ -166,7 +176,7 @@ pub(crate) fn add_plan(task: u64, name: &'static str) {
                 faults: 0,
                 idle: None,
                 wants: Vec::new(),
-                kinds: Vec::new(),
+                kinds: Kinds::default(),
             })
         });
     }
@@ -197,11 +207,10 @@ pub(crate) fn take_plan_activity() -> Vec<PlanActivity> {
             faults: plan.faults,
             idle: plan.idle.filter(|_| plan.faults == 0),
             unmet: unmet(plan.wants),
-            kinds: plan.kinds.iter().map(ToString::to_string).collect(),
+            kinds: plan.kinds,
         });
         let unmet = unmet(std::mem::take(&mut world.wants));
-        let (name, idle) = (A_PLAN.to_owned(), None);
-        let others = PlanActivity { name, faults: 0, idle, unmet, kinds: Vec::new() };
+        let others = PlanActivity { name: A_PLAN.to_owned(), unmet, ..PlanActivity::default() };
         plans.chain((!others.unmet.is_empty()).then_some(others)).collect()
     };
     with(take).unwrap_or_default()
@@ -237,8 +246,8 @@ pub(crate) fn record_want(want: Want) {
     });
 }
 
-/// Records the kinds of faults that the run has drawn for the running plan.
-pub(crate) fn record_kinds(kinds: Vec<&'static str>) {
+/// Records the kinds of faults of the running plan.
+pub(crate) fn record_kinds(kinds: Kinds) {
     let Some(scope) = engine::scope() else { return };
     with(|world| {
         if let Some(plan) = world.plans.iter_mut().find(|plan| plan.task == scope.task) {

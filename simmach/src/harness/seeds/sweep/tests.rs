@@ -5,7 +5,7 @@ use crate::harness::config::Config;
 use crate::harness::seeds::determinism::{CheckRate, CheckSelection};
 use crate::harness::seeds::sweep::*;
 use crate::harness::testing::{Scratch, in_process_pool, named};
-use crate::sim::PlanActivity;
+use crate::sim::{Kinds, PlanActivity};
 use crate::spec::Settings;
 
 fn run(index: u64, verdict: Verdict) -> FinishedRun {
@@ -164,9 +164,10 @@ fn with_kinds(index: u64) -> FinishedRun {
     };
     let kinds =
         [("pauses", 5), ("kills", 3)].into_iter().filter(|(_, nth)| index.is_multiple_of(*nth));
-    let kinds = kinds.map(|(kind, _)| kind.to_owned()).collect();
+    let drawn = kinds.map(|(kind, _)| kind.to_owned()).collect();
+    let kinds = Kinds { drawn, ..Kinds::default() };
     let plan =
-        PlanActivity { name: "Swarm".to_owned(), faults: 1, idle: None, unmet: Vec::new(), kinds };
+        PlanActivity { name: "Swarm".to_owned(), faults: 1, kinds, ..PlanActivity::default() };
     let outcome = Outcome { plans: vec![plan], ..Outcome::without_a_run(index, verdict) };
     FinishedRun { index, outcome, output: Vec::new() }
 }
