@@ -1,9 +1,9 @@
 //! Disk profiles: latencies, capacity, and what survives a power failure.
 //!
-//! These are modelled: the latencies of commits and of calls on files, from a distribution with a
-//! long upper tail, stalls, and the capacity. These are not modelled: bandwidth (a large write takes
-//! no longer than a small one), the latency of a store's reads (LMDB reads from memory), a page
-//! cache, and a queue of the disk (two processes do not slow each other down).
+//! Modelled: stalls, the capacity, and the latencies of commits and of calls on files. The
+//! latencies have a distribution with a long upper tail. Not modelled: bandwidth (a large write
+//! takes no longer than a small one), the latency of a store's reads (LMDB reads from memory), a
+//! page cache, and a queue of the disk (two processes do not slow each other down).
 
 use std::fmt;
 use std::time::Duration;
@@ -17,11 +17,11 @@ use crate::time::nanos;
 /// [`sata`](Self::sata), [`hdd`](Self::hdd) and [`network`](Self::network), and with the methods
 /// that set a latency.
 ///
-/// A call on a thread of a guest waits in virtual time. Such threads run the calls of `tokio::fs`
-/// and the closures of `spawn_blocking`. A call on the main thread of a process cannot wait, because
-/// all processes share the thread of the run. This holds for every call of a native process. The
-/// call returns at once, and the latencies of all calls in one poll together delay the next poll of
-/// the process.
+/// On a thread that a guest starts, a call waits in virtual time. tokio's blocking pool consists of
+/// such threads: they run the calls of `tokio::fs` and the closures of `spawn_blocking`. A call on
+/// the main thread of a process, and every call of a native process, cannot wait, because all
+/// processes share the thread of the run. Such a call returns at once, and the latencies of all
+/// such calls in one poll together delay the next poll of the process.
 ///
 /// ```
 /// use simmach::prelude::*;
@@ -67,8 +67,8 @@ pub(crate) struct Stalls {
 pub enum CrashProfile {
     /// As in ext4 with its default options (`data=ordered`), and much as in XFS. A journal makes
     /// names and sizes reach the disk in order. A sync of a changed file makes all earlier changes
-    /// of names durable too. A file never has a size that includes data that was lost. A file that
-    /// is renamed over another file has its data.
+    /// of names durable too. A file never has a size that includes data that was lost. If a file is
+    /// renamed over another file and the rename is kept, so is the data that the file had before.
     #[default]
     Journal,
     /// No more than POSIX guarantees. A name is durable once its folder is synced. Changes of
@@ -221,8 +221,10 @@ impl DiskProfile {
         self
     }
 
-    /// Makes calls on files stall: one in `calls` takes a time from this distribution more, which is that of
-    /// [`commit_latency`](Self::commit_latency). From 1 to 1,000,000 calls; 0 turns stalls off.
+    /// Makes calls on files stall: on average, one in `calls` calls takes longer, by a time that is
+    /// distributed as in [`commit_latency`](Self::commit_latency).
+    ///
+    /// `calls` must be at most 1,000,000; 0 turns stalls off.
     #[must_use]
     pub fn stalls(mut self, calls: u32, min: Duration, median: Duration, max: Duration) -> Self {
         let per_million = 1_000_000_u32.checked_div(calls).unwrap_or(0);
@@ -230,7 +232,8 @@ impl DiskProfile {
         self
     }
 
-    /// Sets what survives a power failure of files that were not synced. The default is [`CrashProfile::Journal`].
+    /// Sets which changes of files and names that were not synced survive a power failure. The
+    /// default is [`CrashProfile::Journal`].
     #[must_use]
     pub fn crash_profile(mut self, crash: CrashProfile) -> Self {
         self.files.crash = crash;

@@ -39,15 +39,15 @@ pub(super) enum Occasion {
     After(DurationRange),
     /// A number of passes of a fault point since the previous strike.
     Point(String, RangeInclusive<u32>),
-    /// A number of commits since then, on machines that the plan may hit.
+    /// A number of commits since the previous strike, on machines that the plan may hit.
     Commit(RangeInclusive<u32>),
-    /// A number of packets since then, from machines that the plan may hit.
+    /// A number of packets since the previous strike, from machines that the plan may hit.
     Packet(RangeInclusive<u32>),
-    /// A number of steps of the test since then.
+    /// A number of steps of the test since the previous strike.
     Step(RangeInclusive<u32>),
 }
 
-/// The field of a strike that contains the number of events before it.
+/// The field of a [`Strike`] at which the number of events to wait for is drawn.
 const NTH: u64 = 6;
 
 impl Cadence {
@@ -74,32 +74,33 @@ impl Cadence {
 
     /// Strikes when code under test passes a fault point ([`fault_point!`](crate::fault_point)).
     ///
-    /// Each strike draws a number from `nth`, counted from 1, and waits for this pass since the
-    /// previous strike. It hits the machine whose code passes the point, within that code.
+    /// For each strike, the seed picks a number n from `nth`. The strike takes place at the n-th
+    /// pass after the previous strike; 1 is the next one. It hits the machine whose code passes the
+    /// point, within that code.
     pub fn at_point(point: impl Into<String>, nth: RangeInclusive<u32>) -> Self {
         Self::new(Occasion::Point(point.into(), nth))
     }
 
     /// Strikes when a machine that the plan may hit commits a transaction.
     ///
-    /// Each strike draws a number from `nth`, counted from 1, and waits for this commit since the
-    /// previous strike. It hits the machine that commits.
+    /// For each strike, the seed picks a number n from `nth`. The strike takes place at the n-th
+    /// commit after the previous strike; 1 is the next one. It hits the machine that commits.
     pub fn at_commit(nth: RangeInclusive<u32>) -> Self {
         Self::new(Occasion::Commit(nth))
     }
 
     /// Strikes when a machine that the plan may hit sends a packet.
     ///
-    /// Each strike draws a number from `nth`, counted from 1, and waits for this packet since the
-    /// previous strike. It hits the machine that sends.
+    /// For each strike, the seed picks a number n from `nth`. The strike takes place at the n-th
+    /// packet after the previous strike; 1 is the next one. It hits the machine that sends.
     pub fn at_packet(nth: RangeInclusive<u32>) -> Self {
         Self::new(Occasion::Packet(nth))
     }
 
     /// Strikes at the beginning of a step of the test ([`Sim::steps`]).
     ///
-    /// Each strike draws a number from `nth`, counted from 1, and waits for this step since the
-    /// previous strike.
+    /// For each strike, the seed picks a number n from `nth`. The strike takes place at the n-th
+    /// step after the previous strike; 1 is the next one.
     pub fn at_step(nth: RangeInclusive<u32>) -> Self {
         Self::new(Occasion::Step(nth))
     }
@@ -213,7 +214,8 @@ impl Cadence {
         }
     }
 
-    /// Waits for the event of a strike, except a pass of a point. Returns the machine of the event.
+    /// Waits for the commit, packet or step at which a strike takes place, and returns its machine.
+    /// Returns `None` at once for strikes at times and at fault points.
     pub(super) async fn wait(
         &self,
         strike: Strike,

@@ -97,7 +97,7 @@ macro_rules! plan_of_plans {
         pub struct $name(Parts);
 
         impl $name {
-            /// No plans.
+            /// Creates a combination that has no plans yet. [`plan`](Self::plan) adds plans.
             pub fn new() -> Self {
                 Self::default()
             }

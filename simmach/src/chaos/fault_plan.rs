@@ -43,7 +43,7 @@ pub struct FaultPlan {
 
 /// How long a strike lasts if the cadence is set and `lasting` is not.
 const LASTING: DurationRange = DurationRange::new(Duration::from_secs(1), Duration::from_secs(10));
-/// The field of a strike that contains its duration.
+/// The field of a [`Strike`] at which its duration is drawn.
 const DURATION: u64 = 1;
 
 impl FaultPlan {

@@ -79,7 +79,7 @@ impl Target {
         self
     }
 
-    /// Hits machines that have the role, or other machines if it can hit none that has it.
+    /// Hits machines that have the role. If no such machine can be hit, hits others.
     #[must_use]
     pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
         self.aim = Some(Aim::Preferred(role.into()));
@@ -187,8 +187,8 @@ impl Target {
         (up, aimed)
     }
 
-    /// Draws one of the machines that run and satisfy `may`, from the strike's field `field`. Returns
-    /// `None` if there is none.
+    /// Draws one of the machines that run and satisfy `may`, at the field `field` of the strike.
+    /// Returns `None` if there is none.
     pub(super) fn draw_one(
         &self,
         strike: Strike,
@@ -207,9 +207,9 @@ impl Target {
     /// Draws the machines of a strike, among those that run and satisfy `may`. Machines at which the
     /// plan aims come first.
     ///
-    /// A majority or a minority is one of all machines that the plan may hit. If `at` is given, this
-    /// machine is hit first; if it cannot be hit, no machine is. `has_room` returns whether the given
-    /// machines can be hit at the same time.
+    /// A majority or a minority is counted among all machines that the plan may hit, running or
+    /// not. If `at` is given, this machine is hit first; if it cannot be hit, no machine is.
+    /// `has_room` returns whether the given machines can be hit at the same time.
     pub(super) fn draw(
         &self,
         strike: Strike,
@@ -268,9 +268,9 @@ impl Target {
     }
 }
 
-/// The field of a strike that contains the number of machines that it hits.
+/// The field of a [`Strike`] at which the number of machines that it hits is drawn.
 const SIZE: u64 = 4;
-/// The first of the fields of a strike that select the machines that it hits.
+/// The first of the fields of a [`Strike`] at which the machines that it hits are drawn.
 const VICTIMS: u64 = 16;
 
 impl<S: Into<Selector>> From<S> for Target {
@@ -316,8 +316,8 @@ macro_rules! target_methods {
 
         /// Sets the role at which the plan aims if it can.
         ///
-        /// Like [`role`](Self::role), but a strike hits another machine if it can hit none that has
-        /// the role.
+        /// Like [`role`](Self::role), but if no machine with the role can be hit, a strike hits
+        /// another machine.
         #[must_use]
         pub fn prefer_role(mut self, role: impl Into<String>) -> Self {
             self.machines = self.machines.prefer_role(role);

@@ -73,10 +73,10 @@ impl RollingUpgrade {
         Self { machines: Target::new(), every: None, grace: GRACE, versions }
     }
 
-    /// Adds a version: when all machines are upgraded, they change to this version, again one after
-    /// the other.
+    /// Adds another upgrade: when all machines have been upgraded, they change to this version,
+    /// again one after the other.
     ///
-    /// It can be the version before the upgrade or a later one.
+    /// Usually, it is the version before the upgrade. Any version is allowed.
     #[must_use]
     #[track_caller]
     pub fn and_back_to<F, R>(mut self, version: F) -> Self

@@ -1,4 +1,4 @@
-//! A file's bytes: what its readers see, and the changes that a power failure may take.
+//! A file's bytes: what its readers see, and the changes that a power failure may undo.
 //!
 //! Each change keeps the bytes that it overwrote. So a sync copies nothing: it only forgets the
 //! changes. A write consists of sectors, and each sector reaches the disk independently. A power
@@ -11,7 +11,7 @@ use rustix::io::Errno;
 
 use crate::disk::pages::{PAGE, Pages};
 
-/// Size of a sector in bytes. A disk writes a sector at once.
+/// Size of a sector in bytes. A disk writes a sector as a whole or not at all.
 pub(super) const SECTOR: u64 = 512;
 
 /// If a file has more unsynced changes than this, or more overwritten bytes than the next limit, it
@@ -47,12 +47,13 @@ pub(super) struct Change {
     pub(super) old: Vec<u8>,
     pub(super) old_size: u64,
     pub(super) new_size: u64,
-    /// Whether it needed blocks of the disk that the file did not have.
+    /// Whether the change needed blocks of the disk that the file did not have.
     adds_blocks: bool,
     pub(super) serial: u64,
-    /// On the disk, although the file as a whole is not.
+    /// Whether the change is on the disk, although other changes of the file may not be.
     pub(super) is_durable: bool,
-    /// A sync of it failed: the kernel takes it for written, and it is not.
+    /// Whether a sync of the change failed. The kernel then treats the change as written, although
+    /// it is not on the disk.
     pub(super) is_dropped: bool,
 }
 
@@ -75,14 +76,16 @@ impl Content {
         self.serial
     }
 
-    /// Reads at `start`. Returns the number of bytes, which is less at the end of the file.
+    /// Reads at `start`. Returns the number of bytes read, which is less than requested if the file
+    /// ends.
     pub(super) fn read(&self, start: u64, into: &mut [u8]) -> usize {
         let length = self.size.saturating_sub(start).min(into.len() as u64) as usize;
         self.pages.read(start, &mut into[..length]);
         length
     }
 
-    /// Writes the first `length` bytes of the pieces at `start`, behind a hole if the file ends before.
+    /// Writes the first `length` bytes of the pieces at `start`. If the file ends before `start`,
+    /// the gap becomes a hole.
     pub(super) fn write(&mut self, start: u64, pieces: &[&[u8]], length: usize) {
         if length == 0 {
             return;
@@ -109,7 +112,7 @@ impl Content {
         self.forget_from(size);
     }
 
-    /// Makes zeros of a range, within the file.
+    /// Fills a range with zeros, as far as it is within the file.
     pub(super) fn clear(&mut self, start: u64, length: u64) {
         let length = self.size.saturating_sub(start).min(length);
         if length > 0 {
@@ -146,7 +149,7 @@ impl Content {
         self.changes.len() > MAX_CHANGES || self.overwritten > MAX_OVERWRITTEN
     }
 
-    /// Whether a change to the size is not durable, or one that filled a hole.
+    /// Whether a change that is not durable has changed the size or filled a hole.
     pub(super) fn has_new_blocks(&self) -> bool {
         let is_new = |change: &Change| change.adds_blocks || change.old_size != change.new_size;
         self.changes.iter().any(is_new)
@@ -163,7 +166,8 @@ impl Content {
         }
     }
 
-    /// A sync fails: the data that it was to write is taken for written, and is not.
+    /// A sync fails: the data that it should have written counts as written, although it is not on
+    /// the disk.
     pub(super) fn fail_sync(&mut self) {
         self.absorb();
         for change in &mut self.changes {
@@ -190,7 +194,8 @@ impl Content {
         }
     }
 
-    /// Gives the file's bytes to mappings. Returns the descriptor of a memory file. `writes`: whether this one may change them.
+    /// Moves the file's bytes to a memory file, which mappings share, and returns its descriptor.
+    /// `writes`: whether the new mapping may change the bytes.
     pub(super) fn map(&mut self, writes: bool) -> Result<i32, Errno> {
         let descriptor = self.pages.map(self.size)?;
         if writes {
@@ -212,7 +217,8 @@ impl Content {
         }
     }
 
-    /// Leaves the mappings to processes that have ended.
+    /// Detaches the file from its mappings, whose processes have ended. What is written through
+    /// them from now on does not reach the file.
     pub(super) fn abandon_mappings(&mut self) {
         self.absorb();
         self.seen = None;
@@ -220,7 +226,7 @@ impl Content {
         self.pages.unmap();
     }
 
-    /// Takes what was written through mappings for writes of whole pages, made now.
+    /// Records changes made through mappings as writes of whole pages, made now.
     #[inline]
     pub(super) fn absorb(&mut self) {
         if let Some(seen) = self.seen.take() {
@@ -260,7 +266,7 @@ impl Content {
         self.serial += 1;
     }
 
-    /// Takes the pages of a range as they are for seen.
+    /// Remembers the present bytes of a range's pages, so that `absorb` finds only later changes.
     fn see(&mut self, start: u64, length: u64) {
         let Some(seen) = &mut self.seen else { return };
         let (first, data) = ((start / PAGE as u64) as usize, self.pages.data_pages());
@@ -281,14 +287,16 @@ impl Content {
         }
     }
 
-    /// Takes all changes for durable, also those that are not: the state after a power failure.
+    /// Declares the present bytes durable, and forgets all changes. A power failure calls this, and
+    /// undoes the lost changes itself.
     pub(super) fn forget_changes(&mut self) {
         self.changes.clear();
         self.overwritten = 0;
         self.has_failed_sync = false;
     }
 
-    /// Writes back what a change has overwritten, in one sector, in no more than the change's own part of it.
+    /// Restores the bytes that a change overwrote in one sector. Bytes of the sector outside the
+    /// change stay as they are.
     pub(super) fn undo(&mut self, change: &Change, sector: u64) {
         let from = change.start.max(sector * SECTOR);
         let to = change.end().min((sector + 1) * SECTOR);
@@ -312,7 +320,7 @@ impl Change {
         self.start + self.length
     }
 
-    /// The sectors that it touched.
+    /// The sectors that this change touched.
     pub(super) fn sectors(&self) -> std::ops::Range<u64> {
         match self.length {
             0 => 0..0,
@@ -320,7 +328,8 @@ impl Change {
         }
     }
 
-    /// The sizes that the file may have after a part of it: the ends of pages, largest first, then the size before.
+    /// The sizes that the file may have if only a part of this change reached the disk: the new
+    /// size, the page boundaries below it from the largest down, and the old size.
     pub(super) fn sizes(&self) -> impl Iterator<Item = u64> + '_ {
         let (low, high) = (self.old_size, self.new_size);
         let pages = low / PAGE as u64 + 1..high.div_ceil(PAGE as u64);

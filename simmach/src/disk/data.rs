@@ -12,13 +12,15 @@ use crate::interpose::system::{Answer, Errno};
 pub(crate) const MAX_SIZE: u64 = (1 << 44) - PAGE as u64;
 
 impl FileSystem {
-    /// Reads at `start`. Returns the number of bytes, which is less at the end of the file.
+    /// Reads at `start`. Returns the number of bytes read, which is less than requested if the file
+    /// ends.
     #[inline]
     pub(crate) fn read(&self, file: InodeId, start: u64, into: &mut [u8]) -> Answer<usize> {
         Ok(self.content(file)?.read(start, into))
     }
 
-    /// Writes at `start`. Returns the number of bytes: less on a disk that gets full, and `ENOSPC` on a full one.
+    /// Writes at `start`. Returns the number of bytes written, which is less than requested if the
+    /// disk becomes full. Fails with `ENOSPC` if the disk has no room for the first byte.
     pub(crate) fn write(
         &mut self,
         file: InodeId,
@@ -55,19 +57,20 @@ impl FileSystem {
         self.change(file, now, |content| content.resize(size))
     }
 
-    /// Makes zeros of a range.
+    /// Fills a range with zeros.
     pub(crate) fn clear(&mut self, file: InodeId, start: u64, length: u64, now: i64) -> Answer<()> {
         self.change(file, now, |content| content.clear(start, length))
     }
 
-    /// Takes what was written through mappings of a file for writes.
+    /// Records changes made through mappings of a file as writes of whole pages, made now.
     pub(super) fn absorb(&mut self, file: InodeId) {
         if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
             content.absorb();
         }
     }
 
-    /// Gives a file's bytes to mappings. Returns the descriptor of a memory file. `writes`: whether this one may change them.
+    /// Moves a file's bytes to a memory file, which mappings share, and returns its descriptor.
+    /// `writes`: whether the new mapping may change the bytes.
     pub(crate) fn map(&mut self, file: InodeId, writes: bool) -> Answer<i32> {
         let InodeKind::File(content) = &mut self.inode_mut(file)?.kind else {
             return Err(Errno(libc::ENODEV));
@@ -82,7 +85,8 @@ impl FileSystem {
         }
     }
 
-    /// Leaves the mappings of a file to processes that have ended.
+    /// Detaches a file from its mappings, whose processes have ended. What is written through them
+    /// from now on does not reach the file.
     pub(crate) fn abandon_mappings(&mut self, file: InodeId) {
         if let Some(InodeKind::File(content)) = self.find_mut(file).map(|inode| &mut inode.kind) {
             content.abandon_mappings();

@@ -1,4 +1,4 @@
-//! Draws which changes a power failure takes, among those that are not durable.
+//! Draws which changes a power failure undoes, among those that are not durable.
 //!
 //! One fate is drawn for each file, and one for all names. A fate is a setting of the run: the
 //! probability that each change is lost. Each loss is then a separate draw whose calm value keeps

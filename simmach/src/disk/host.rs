@@ -1,5 +1,5 @@
-//! The host's files as a machine sees them: read-only, and hidden in folders that each machine has
-//! on its own disk.
+//! The host's files as a machine sees them: read-only. The host's files are not visible in folders
+//! that each machine has on its own disk, such as `/tmp`.
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -62,19 +62,21 @@ impl HostView {
         DEVICES.iter().any(|folder| is_within(path, folder.as_bytes())) && !self.is_hidden(path)
     }
 
-    /// Whether a machine does not see what the host has there. A folder on the way to one that is shown is seen.
+    /// Whether the host's file at `path` is hidden from machines. The parent folders of a shown
+    /// folder are not hidden.
     pub(crate) fn is_hidden(&self, path: &[u8]) -> bool {
         self.hidden.iter().any(|folder| is_within(path, folder))
             && !self.shown.iter().any(|folder| is_within(path, folder) || is_within(folder, path))
     }
 }
 
-/// Whether a path is a folder or below it.
+/// Whether `path` is `folder` itself or is below it.
 pub(crate) fn is_within(path: &[u8], folder: &[u8]) -> bool {
     path.strip_prefix(folder).is_some_and(|rest| matches!(rest.first(), None | Some(b'/')))
 }
 
-/// The real files of the host. Calls are made as if outside the run, which would answer them.
+/// The real files of the host. Its calls bypass the run, which would otherwise answer them from the
+/// simulated disk.
 #[derive(Debug)]
 pub(crate) struct RealHost;
 

@@ -1,4 +1,4 @@
-//! Changes of names that are not durable, and which of them a power failure takes.
+//! Changes of names that are not durable, and which of them a power failure undoes.
 
 use std::collections::BTreeSet;
 
@@ -50,7 +50,8 @@ impl NameChange {
         self.folders().chain([inode]).chain(replaced)
     }
 
-    /// Whether it is about an inode: its folders, or what the name leads to.
+    /// Whether this change concerns `inode`: as a folder, as the named file, or as the file that
+    /// was replaced.
     pub(super) fn mentions(&self, inode: InodeId) -> bool {
         self.inodes().any(|mentioned| mentioned == inode)
     }
@@ -68,7 +69,8 @@ impl NameChange {
     }
 }
 
-/// Decides at a power failure which changes are lost: for each, from the oldest on.
+/// Decides which changes a power failure undoes. The result has one entry for each change, the
+/// oldest first: whether it is lost.
 pub(super) fn decide(
     changes: &[NameChange],
     profile: CrashProfile,

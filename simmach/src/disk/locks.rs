@@ -50,7 +50,7 @@ impl Locks {
         self.whole.retain(|(other, _)| *other != owner);
     }
 
-    /// The lock of another owner that is in the way of one.
+    /// Returns a lock of another owner that conflicts with `wanted`.
     pub(crate) fn conflict(&self, wanted: RangeLock) -> Option<RangeLock> {
         let overlaps = |other: &&RangeLock| {
             other.owner != wanted.owner
@@ -61,13 +61,15 @@ impl Locks {
         self.ranges.iter().find(overlaps).copied()
     }
 
-    /// Locks a range, in place of what the owner has locked of it. There must be no conflict.
+    /// Locks a range. The lock replaces the owner's locks inside the range. There must be no
+    /// conflict.
     pub(crate) fn lock_range(&mut self, lock: RangeLock) {
         self.unlock_range(lock.owner, lock.start, lock.end);
         self.ranges.push(lock);
     }
 
-    /// Unlocks a range of an owner's locks, which may split one.
+    /// Removes an owner's locks inside a range. A lock that extends beyond both ends is split in
+    /// two.
     pub(crate) fn unlock_range(&mut self, owner: LockOwner, start: u64, end: u64) {
         let mut left = Vec::new();
         for lock in self.ranges.drain(..) {

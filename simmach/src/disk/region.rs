@@ -59,7 +59,7 @@ impl Region {
         }
     }
 
-    /// Makes a hole of a range.
+    /// Punches a hole: the range then reads as zeros and uses no memory.
     pub(super) fn clear(&mut self, start: u64, length: u64) {
         let flags = FallocateFlags::PUNCH_HOLE | FallocateFlags::KEEP_SIZE;
         if length > 0
@@ -73,7 +73,7 @@ impl Region {
         rustix::fs::seek(&self.file, SeekFrom::Data(start)).ok()
     }
 
-    /// The first position from `start` on that is in a hole; the end is one.
+    /// The first position from `start` on that is in a hole. The end of the file counts as a hole.
     pub(super) fn next_hole(&self, start: u64) -> u64 {
         rustix::fs::seek(&self.file, SeekFrom::Hole(start)).unwrap_or(start)
     }
@@ -89,7 +89,7 @@ impl Region {
     }
 }
 
-/// The host has no memory for it.
+/// Breaks off the run: the host has no memory for a memory file.
 fn break_run(error: Errno) {
     engine::break_run(format!(
         "memory for a file that the program has mapped cannot be allocated: {error}. Free some memory, or make the \

@@ -1,4 +1,4 @@
-//! Liveness of a part of the cluster: a core is healed, and everything else stays broken.
+//! Liveness of a part of the cluster: a core is healed, and the other machines stay as they are.
 
 use std::future::{Future, pending};
 use std::time::Duration;
@@ -19,17 +19,18 @@ impl Sim {
     /// Ends all plans and heals a core: `n` of the matching machines, chosen at random. Returns their
     /// names.
     ///
-    /// A system that needs a quorum must serve as long as it has one, whatever the state of the other
-    /// machines is. Therefore this method repairs:
+    /// A system that needs a quorum must serve while a quorum is up and connected, whatever the state
+    /// of the other machines is. Therefore this method repairs:
     ///
     /// - the machines of the core: they get power and exact clocks, their processes are resumed, their
     ///   services are started, and faults of their disks end;
     /// - the network between them, and between them and the machine of the test's body: partitions
     ///   and clogs are undone;
     /// - what is not limited to the core: packet filters are removed, links get the profiles of the
-    ///   topology, and the test's own faults ([`Fault`](crate::Fault)) are undone.
+    ///   topology, faults of packets end, and the test's own faults ([`Fault`](crate::Fault)) are
+    ///   undone.
     ///
-    /// Everything else stays as it is: other machines stay down, paused or cut off, also from the
+    /// Apart from this, the other machines stay as they are: down, paused or cut off, also from the
     /// core.
     ///
     /// Then waits for one second of virtual time, as [`settle`](Self::settle) does. Only the test's

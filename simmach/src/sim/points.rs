@@ -65,14 +65,15 @@ pub struct AtPoint {
 impl AtPoint {
     /// Sets which pass to wait for: the `nth`, counted from 1. By default, it is the first.
     ///
-    /// Passes on all matching machines count, from the first poll of the future.
+    /// Counting starts at the first poll of the future, and includes the passes on all matching
+    /// machines.
     #[must_use]
     pub fn nth(mut self, nth: u32) -> Self {
         self.nth = nth;
         self
     }
 
-    /// Waits for the pass, without a strike.
+    /// Waits for the pass, and injects no fault.
     pub fn passed(self) -> impl Future<Output = Result<String, ControlError>> {
         self.strike(|_| ())
     }
@@ -103,7 +104,8 @@ impl AtPoint {
         })
     }
 
-    /// Makes the code fail at the pass, if the point has an expression for this case.
+    /// Makes the code fail at the pass if the point has a second argument, as in
+    /// `fault_point!("renamed", return Err(error))`. Otherwise, the code goes on.
     pub fn fail(self) -> impl Future<Output = Result<String, ControlError>> {
         let point = Points::number(&self.point);
         let fault = PointFault::Error;

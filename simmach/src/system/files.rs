@@ -61,7 +61,8 @@ fn own_process() -> Answer<Option<(MachineId, ProcessId)>> {
     Ok(has_disk.then_some((scope.machine, scope.process)))
 }
 
-/// The wall clock of the running code's machine, in nanoseconds since 1970. It does not count as a reading.
+/// The wall clock of the running code's machine, in nanoseconds since 1970. This is not counted as
+/// a clock reading of the program.
 fn now() -> i64 {
     let now = context::try_with(|engine| {
         engine.clock.wall(engine.scope().machine, engine.clock.now()).as_nanos()
@@ -86,7 +87,7 @@ fn with_open<R>(
     })
 }
 
-/// Closes an open file. Returns who may wait for its locks.
+/// Closes an open file. Returns the wakers of calls that wait for a lock on the file.
 #[must_use]
 pub(super) fn close(open: &OpenFile) -> Vec<Waker> {
     if open.is_dead {
@@ -99,8 +100,9 @@ pub(super) fn close(open: &OpenFile) -> Vec<Waker> {
     waiters.unwrap_or_default()
 }
 
-/// A descriptor is about to be closed: its process loses its own locks of the file, whatever other descriptors it has. Returns who
-/// may wait for them.
+/// Releases the locks on a file that belong to the process (`fcntl`), even if the process has other
+/// descriptors of the file, as POSIX requires. Call this before a descriptor is closed. Returns the
+/// wakers of calls that wait for these locks.
 #[must_use]
 pub(super) fn release_process_locks(descriptor: c_int) -> Vec<Waker> {
     let released = with_open(descriptor, |open, disk| {
@@ -109,7 +111,8 @@ pub(super) fn release_process_locks(descriptor: c_int) -> Vec<Waker> {
     released.ok().flatten().unwrap_or_default()
 }
 
-/// A process has ended: its open files stay, and do nothing. Those of an orphan still work on its disk.
+/// A process has ended: its open files stay, and do nothing. The files of an orphan (see
+/// `disk::orphans`) keep working on its own copy of the disk.
 pub(super) fn close_process(process: ProcessId) {
     if is_orphan(process) {
         return crate::disk::machines::close_process(process);
@@ -144,7 +147,8 @@ pub(super) fn abandon(orphan: ProcessId) {
     });
 }
 
-/// Where relative paths begin at a folder that is open; `None` for the working folder.
+/// Returns where a relative `path` starts if `folder` is an open folder; `None` stands for the
+/// working folder.
 fn start_of(folder: c_int, path: &[u8]) -> Answer<Option<Start>> {
     if folder == libc::AT_FDCWD || path.starts_with(b"/") {
         return Ok(None);
@@ -164,7 +168,7 @@ fn start_of(folder: c_int, path: &[u8]) -> Answer<Option<Start>> {
     }
 }
 
-/// The path of a folder of the host that is open.
+/// Returns the path of an open folder of the host.
 fn real_path(descriptor: c_int) -> Answer<Vec<u8>> {
     let link = format!("/proc/self/fd/{descriptor}");
     let found = context::outside(|| rustix::fs::readlink(link, Vec::new()));
@@ -195,7 +199,8 @@ fn node_type(kind: FileType) -> NodeType {
     }
 }
 
-/// The device number of a machine's disk. Some libraries take equal device and inode numbers for the same file.
+/// The device number of a machine's disk. Each machine has its own, since some libraries treat
+/// files with equal device and inode numbers as the same file.
 fn device(machine: MachineId) -> u64 {
     libc::makedev(254, machine.0)
 }
@@ -230,8 +235,8 @@ pub(super) fn status(descriptor: c_int) -> Answer<Status> {
     })
 }
 
-/// Adds a call to the trace: what it was about, and its result. Nothing of the run may be borrowed, since the call may be the
-/// machine's last one.
+/// Adds a call to the trace: what it was about, and its result. The caller must hold no borrow of
+/// the run's state: the call may cut the machine's power, which needs this state.
 fn trace<T>(
     call: FileCall,
     subject: u64,

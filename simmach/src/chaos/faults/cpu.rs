@@ -9,16 +9,16 @@ use crate::machine;
 use crate::sim::ControlError;
 
 /// Makes the CPUs of the victims slow: in each period, their processes run for a part of the time
-/// only, as with [`Sim::slow_cpu`](crate::Sim::slow_cpu). Timers come late, while the kernel goes on
-/// acknowledging what arrives.
+/// only, as with [`Sim::slow_cpu`](crate::Sim::slow_cpu). Timers fire late, but the kernel still
+/// acknowledges packets at once.
 #[derive(Clone, Copy, Debug)]
 pub struct SlowCpu {
     least: u32,
     period: DurationRange,
 }
 
-/// The default period: 100 ms is that of a container's CPU limit; the hosts of virtual machines take
-/// their CPU away for longer.
+/// The default range of periods. It contains 100 ms, the period of CPU limits of containers, and
+/// longer ones, since a host may take the CPU from a virtual machine for longer.
 const PERIOD: DurationRange =
     DurationRange::new(Duration::from_millis(10), Duration::from_millis(500));
 

@@ -1,6 +1,6 @@
 //! Faults of the packets in one direction between the victims and the other machines that the plan
-//! may hit, here called the others. They are added to what the links do, and the links are as before
-//! when they are undone.
+//! may hit, here called the others. These faults add to the profiles of the links. Undoing a fault
+//! leaves the profiles as they are.
 
 use std::ops::RangeInclusive;
 use std::time::Duration;
@@ -53,7 +53,8 @@ pub struct Throttle {
 }
 
 impl Delay {
-    /// Each strike draws a delay from this range. All its packets are delayed by this time.
+    /// Each strike draws a delay from this range. All packets in the strike's direction are delayed
+    /// by this time.
     pub fn by(delay: impl Into<DurationRange>) -> Self {
         Self { by: delay.into() }
     }
@@ -84,8 +85,8 @@ impl Reorder {
 }
 
 impl Throttle {
-    /// Each strike draws a bandwidth from this range, in bytes per second: the largest one, or the
-    /// largest one halved several times. It must be at least 1.
+    /// Each strike draws a bandwidth in bytes per second: the end of this range, or the end halved
+    /// one or more times, but not less than the beginning. The beginning must be at least 1.
     pub fn to(bytes_per_second: RangeInclusive<u64>) -> Self {
         Self { to: bytes_per_second }
     }

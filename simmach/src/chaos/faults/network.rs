@@ -9,8 +9,9 @@ use crate::sim::{self, ControlError, Idle};
 
 /// Partitions the network between the victims and the other machines that the plan may hit.
 ///
-/// The size of the two sides is that of the target: [`Target::minority`](crate::Target::minority) and
-/// [`Target::majority`](crate::Target::majority) separate the machines into two groups.
+/// The target decides how many machines are on the victims' side:
+/// [`Target::minority`](crate::Target::minority) and [`Target::majority`](crate::Target::majority)
+/// separate the machines into two groups.
 #[derive(Clone, Copy, Debug)]
 pub struct Isolate;
 

@@ -1,4 +1,4 @@
-//! The interface for calls on files that a run answers.
+//! The interface for the calls on files that a run answers itself.
 
 use std::ffi::{CString, c_int};
 use std::io::{IoSlice, IoSliceMut};
@@ -81,7 +81,7 @@ pub(crate) enum NewTime {
     At(i64),
 }
 
-/// A lock of a range, as `fcntl` has it.
+/// A lock on a range of bytes, as in `struct flock` of `fcntl`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct RangeRequest {
     /// `F_RDLCK`, `F_WRLCK` or `F_UNLCK`.
@@ -89,7 +89,7 @@ pub(crate) struct RangeRequest {
     pub(crate) whence: c_int,
     pub(crate) start: i64,
     pub(crate) length: i64,
-    /// The process that has it.
+    /// The process that has the lock.
     pub(crate) process: i32,
 }
 
@@ -100,7 +100,7 @@ pub(crate) struct Space {
     pub(crate) free: u64,
 }
 
-/// The calls on files that a run answers. Flags have Linux's values.
+/// The calls on files that a run answers itself. Flags have Linux's values.
 pub(crate) trait FileCalls {
     fn open(&self, at: PathAt<'_>, flags: c_int, mode: u32) -> Answer<Routed<c_int>>;
     fn status_at(&self, at: PathAt<'_>, follows: bool) -> Answer<Routed<Status>>;
@@ -131,9 +131,11 @@ pub(crate) trait FileCalls {
     fn sync(&self, descriptor: c_int, call: SyncCall) -> Answer<()>;
     /// `sync`: everything on the machine's disk.
     fn sync_disk(&self) -> Answer<()>;
-    /// The entry of a folder at its position, which moves on; `None` at the end.
+    /// Returns the entry at a folder's read position, and advances the position. Returns `None` at
+    /// the end.
     fn next_entry(&self, descriptor: c_int) -> Answer<Option<FolderEntry>>;
-    /// Fails with `EBADF` if nothing is open, and with `EINVAL` if it is not a file of a disk.
+    /// Fails with `EBADF` if the descriptor is not open, and with `EINVAL` if it is not a file on a
+    /// machine's disk.
     fn check_file(&self, descriptor: c_int) -> Answer<()>;
     /// The flags with which a descriptor was opened.
     fn status_flags(&self, descriptor: c_int) -> Answer<c_int>;
@@ -157,7 +159,7 @@ pub(crate) trait FileCalls {
         length: usize,
         offset: u64,
     ) -> Answer<()>;
-    /// Whether there may be such a mapping. It neither allocates nor borrows.
+    /// Whether there may be mappings that may be written through. Neither allocates nor borrows.
     fn has_mappings(&self) -> bool;
     fn remove_mappings(&self, address: usize, length: usize);
     fn move_mapping(&self, from: usize, to: usize, length: usize);
@@ -167,7 +169,8 @@ pub(crate) trait FileCalls {
     fn refuse(&self, call: &'static str, errno: c_int) -> Answer<()>;
 }
 
-/// What answers calls on paths; `None` outside a run, and where threads, processes or files are allowed, whose files are real.
+/// Returns what answers calls on paths. `None` outside a run, and inside `allow_threads`,
+/// `allow_processes` and `allow_files`, where files are those of the host.
 #[inline]
 pub(in crate::interpose) fn path_calls() -> Option<&'static dyn SystemCalls> {
     creation_calls().filter(|_| !answers::are_files_allowed())

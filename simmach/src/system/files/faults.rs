@@ -1,4 +1,5 @@
-//! What the disk does to calls on files, apart from their answers: they take time, or the power fails in one of them.
+//! Effects of the disk on calls on files, besides their results: latencies, stalls, and power
+//! failures in the middle of a call.
 
 use std::time::Duration;
 
@@ -14,7 +15,8 @@ use crate::interpose::system::{Answer, Errno};
 use crate::system::files::paths::record_failure;
 use crate::system::threads::{self, Deadline};
 
-/// A call on the files of a machine has been made by a process there, and nothing is borrowed.
+/// Applies the disk's latencies, stalls and power failures after a call of a process on the files
+/// of its machine. The caller must hold no borrow of the run's state.
 #[inline]
 pub(super) fn finish<T>(scope: Scope, call: FileCall, answer: &Answer<T>) {
     if faults::are_possible() {
@@ -23,7 +25,7 @@ pub(super) fn finish<T>(scope: Scope, call: FileCall, answer: &Answer<T>) {
     }
 }
 
-/// Does what the disk does to a call. `error`: that of the call.
+/// Applies the effects of the disk to a call that returned this error, if any.
 fn interfere(scope: Scope, call: FileCall, error: Option<Errno>) {
     if error == Some(Errno(libc::EIO)) {
         note_error(scope.machine, call);
@@ -82,7 +84,8 @@ fn note_error(machine: MachineId, call: FileCall) {
     });
 }
 
-/// Waits for a stalled disk: on a guest's thread here, and otherwise before the process's next poll. Plans do not wait.
+/// Waits for a stalled disk. A thread that a guest started waits in this function. Otherwise, the
+/// process waits before its next poll. Plans do not wait.
 fn wait(machine: MachineId, process: ProcessId) {
     if !threads::is_own() {
         if process != ProcessId::HARNESS {
