@@ -78,7 +78,7 @@ impl Budget {
         let zero = zero.map(|limit| {
             let of = limit.machines.as_ref().map(|of| format!(" of `{of}`")).unwrap_or_default();
             format!(
-                "`budget`: with 0 machines{of} at a time, the plan can never strike: give at least 1"
+                "`budget`: with 0 machines{of} at a time, the plan can never inject a fault: give at least 1"
             )
         });
         unknown.chain(zero).collect()

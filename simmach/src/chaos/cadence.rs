@@ -139,27 +139,30 @@ impl Cadence {
     pub(super) fn mistakes(&self) -> Vec<String> {
         let mut mistakes = Vec::new();
         if let Some(span) = self.within {
-            let is_over = |why: String| format!("`within`: the plan can never strike: {why}");
             match &self.occasion {
-                _ if span.least() >= span.most() => mistakes.push(is_over(format!(
-                    "the span {:?} to {:?} is empty: give the earlier time first",
+                _ if span.least() >= span.most() => mistakes.push(format!(
+                    "`within`: the span from {:?} to {:?} is empty, so the plan can never inject a fault: \
+                     its end must be later than its beginning",
                     span.least(),
                     span.most()
-                ))),
+                )),
                 Occasion::After(time)
                     if span.least().saturating_add(time.least()) > span.most() =>
                 {
-                    mistakes.push(is_over(format!(
-                        "the first strike comes {:?} after the beginning of the span, which ends before: \
-                         set a shorter time",
+                    mistakes.push(format!(
+                        "`within`: the span ends before the plan's first fault, which comes {:?} or more after \
+                         the span's beginning: set a shorter time in `every` or `once`, or a later end in `within`",
                         time.least()
-                    )));
+                    ));
                 }
                 _ => {}
             }
         }
         if self.times == Some(0) {
-            mistakes.push("`times`: with 0 times, the plan can never strike".to_owned());
+            mistakes.push(
+                "`times`: with 0 times, the plan can never inject a fault: give at least 1"
+                    .to_owned(),
+            );
         }
         match &self.occasion {
             Occasion::After(time) => mistakes.extend(time.mistake("every")),
@@ -229,7 +232,8 @@ impl Cadence {
         };
         let nth = draw_nth(strike, nth);
         sim::record_idle(Idle::NoEvent(format!(
-            "the {what} that a strike waits for did not occur"
+            "the {what} that the plan waited for did not occur before the test or the plan ended: give smaller \
+             numbers to `at_{what}`, or make the test longer"
         )));
         wait_for_event(event, nth).await
     }
@@ -264,7 +268,9 @@ impl Cadence {
         let holds = self.condition.as_ref().is_none_or(|condition| condition(sim));
         if !holds {
             sim::record_idle(Idle::NoEvent(
-                "its condition did not hold when a strike was due".to_owned(),
+                "whenever a fault was due, the condition of `only_while` was false: relax the condition, or let \
+                 the plan inject faults more often"
+                    .to_owned(),
             ));
         }
         holds
@@ -276,8 +282,8 @@ fn mistake_of(nth: &RangeInclusive<u32>, of: &str) -> Option<String> {
     let is_wrong = *first == 0 || first > last;
     is_wrong.then(|| {
         format!(
-            "`{of}`: the range {first}..={last} is empty or begins before 1: give the smaller number \
-             first, at least 1"
+            "`{of}`: the range {first}..={last} is not valid: it must begin at 1 or more, and must not end \
+             before it begins"
         )
     })
 }

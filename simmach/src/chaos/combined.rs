@@ -22,7 +22,10 @@ const CHOSEN_PART: u64 = 80;
 impl Parts {
     /// Returns the mistakes of the parts. `of` is the name of the plan that consists of them.
     fn mistakes(&self, of: &str, machines: &[&str]) -> Vec<String> {
-        let none = self.0.is_empty().then(|| format!("`{of}` has no plans and can never strike"));
+        let none = self
+            .0
+            .is_empty()
+            .then(|| format!("`{of}` has no plans: add at least one with `.plan(…)`"));
         let parts = self.0.iter().flat_map(|plan| {
             let name = plan.name();
             plan.mistakes(machines).into_iter().map(move |mistake| format!("{name}: {mistake}"))
@@ -35,8 +38,8 @@ impl Parts {
         let before_last = self.0.iter().take(self.0.len().saturating_sub(1));
         let endless = before_last.filter(|plan| !plan.ends()).map(|plan| {
             format!(
-                "`InSequence`: {} does not end by itself, so the plans after it can never strike: \
-                 put it last, or give it `Cadence::within` or `Cadence::times`",
+                "`InSequence`: {} does not end by itself, so the plans after it can never inject a \
+                 fault: put it last, or use a `FaultPlan` whose cadence ends (`Cadence::once`, `within` or `times`)",
                 plan.name()
             )
         });

@@ -112,7 +112,10 @@ impl FaultPlan {
         let plan = &running.plan;
         let begun = match plan.cadence.point(strike) {
             Some((point, nth)) => {
-                sim::record_idle(Idle::NoEvent(format!("the point `{point}` was not passed")));
+                sim::record_idle(Idle::NoEvent(format!(
+                    "the fault point `{point}` was not passed, or not often enough, before the test or the \
+                     plan ended: give smaller numbers to `at_point`, or make the test longer"
+                )));
                 let begun = Rc::new(RefCell::new(None));
                 let (here, there) = (Rc::clone(running), Rc::clone(&begun));
                 let at = move |machine| *there.borrow_mut() = here.begin(strike, Some(machine));

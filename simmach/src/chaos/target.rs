@@ -1,5 +1,6 @@
 //! [`Target`]: which machines a plan hits.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use crate::chaos::pace::Strike;
@@ -121,7 +122,11 @@ impl Target {
         let zones: Vec<&str> = machines.iter().map(|name| machine::names::zone(name)).collect();
         let empty = |zone: &&Selector| !zones.iter().any(|name| zone.matches(name));
         let no_zone = self.zone.as_ref().filter(empty);
-        let no_zone = no_zone.map(|zone| format!("`zone`: no machine is in the zone `{zone}`"));
+        let no_zone = no_zone.map(|zone| {
+            let zones: BTreeSet<String> = zones.iter().map(|name| format!("`{name}`")).collect();
+            let zones = zones.into_iter().collect::<Vec<_>>().join(", ");
+            format!("`zone`: no machine is in the zone `{zone}`; zones with machines: {zones}")
+        });
         unknown.chain(unnamed).chain(no_zone).collect()
     }
 

@@ -96,7 +96,7 @@ impl RollingUpgrade {
             None => String::new(),
         };
         let upgrade = |(nth, version): (usize, &Version)| {
-            let name = if nth == 0 { "upgrade".to_owned() } else { format!("version {}", nth + 2) };
+            let name = if nth == 0 { "upgrade".to_owned() } else { format!("upgrade {}", nth + 1) };
             let (name, version) = (name + &of, version.clone());
             Rc::new(Upgrade { name, version, grace: self.grace })
         };

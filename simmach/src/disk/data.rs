@@ -49,10 +49,10 @@ impl FileSystem {
             return Err(Errno(libc::EFBIG));
         }
         self.absorb(file);
-        let serial = self.content(file)?.next_serial();
-        let changes = self.content(file)?.size() != size;
-        if changes && self.profile == CrashProfile::Journal {
-            self.log(NameChange::Resize { inode: file, serial });
+        let content = self.content(file)?;
+        let (serial, before) = (content.next_serial(), content.size());
+        if before != size && self.profile == CrashProfile::Journal {
+            self.log(NameChange::Resize { inode: file, serial, sizes: [before, size] });
         }
         self.change(file, now, |content| content.resize(size))
     }

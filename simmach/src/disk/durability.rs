@@ -1,5 +1,6 @@
 //! Syncs and power failures of a file system.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::disk::fate::LossDraws;
@@ -139,7 +140,7 @@ impl FileSystem {
             NameChange::Rename { inode, data, .. } if self.profile == CrashProfile::Journal => {
                 (inode, 0, data)
             }
-            NameChange::Resize { inode, serial } => (inode, serial, serial + 1),
+            NameChange::Resize { inode, serial, .. } => (inode, serial, serial + 1),
             NameChange::Link { .. } | NameChange::Unlink { .. } | NameChange::Rename { .. } => {
                 return;
             }
@@ -155,11 +156,13 @@ impl FileSystem {
             self.abandon_mappings(id);
         }
         let changes = std::mem::take(&mut self.names);
-        let lost = journal::decide(&changes, self.profile, draws);
+        let paths = LazyCell::new(|| journal::Paths::new(self.paths(), &changes));
+        let describe = |change: &NameChange| change.describe(&paths);
+        let lost = journal::decide(&changes, self.profile, draws, &describe);
         let mut cuts: BTreeMap<InodeId, u64> = BTreeMap::new();
         for (change, is_lost) in changes.iter().zip(&lost) {
             match *change {
-                NameChange::Resize { inode, serial } if *is_lost => {
+                NameChange::Resize { inode, serial, .. } if *is_lost => {
                     cuts.entry(inode).or_insert(serial);
                 }
                 _ if *is_lost => {}

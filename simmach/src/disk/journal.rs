@@ -1,9 +1,10 @@
 //! Changes of names that are not durable, and which of them a power failure undoes.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::disk::fate::{Fate, LossAddress, LossDraws, NAMES, Outlook, UNLIKELY};
 use crate::disk::inode::{InodeId, Name};
+use crate::disk::power_failure::bytes;
 use crate::disk_profile::CrashProfile;
 
 /// A change of names, or a change of a file's size that the journal orders with them.
@@ -25,7 +26,12 @@ pub(super) enum NameChange {
         data: u64,
     },
     /// The size of a file was changed by the change with this serial number.
-    Resize { inode: InodeId, serial: u64 },
+    Resize {
+        inode: InodeId,
+        serial: u64,
+        /// The sizes before and after the change.
+        sizes: [u64; 2],
+    },
 }
 
 impl NameChange {
@@ -56,16 +62,64 @@ impl NameChange {
         self.inodes().any(|mentioned| mentioned == inode)
     }
 
-    fn describe(&self) -> String {
-        let text = |name: &Name| String::from_utf8_lossy(name).into_owned();
+    /// Describes the loss of this change.
+    pub(super) fn describe(&self, paths: &Paths<'_>) -> String {
         match self {
-            Self::Link { name, .. } => format!("the creation of {} is lost", text(name)),
-            Self::Unlink { name, .. } => format!("the removal of {} is lost", text(name)),
-            Self::Rename { name, to_name, .. } => {
-                format!("the renaming of {} to {} is lost", text(name), text(to_name))
+            Self::Link { folder, name, .. } => {
+                format!("the creation of {} is lost", paths.of_name(*folder, name))
             }
-            Self::Resize { .. } => "a change of a file's size is lost".to_owned(),
+            Self::Unlink { folder, name, .. } => {
+                format!("the removal of {} is lost", paths.of_name(*folder, name))
+            }
+            Self::Rename { folder, name, to_folder, to_name, .. } => format!(
+                "the renaming of {} to {} is lost",
+                paths.of_name(*folder, name),
+                paths.of_name(*to_folder, to_name)
+            ),
+            Self::Resize { inode, sizes: [before, after], .. } => format!(
+                "the change of the size of {} from {} to {} is lost",
+                paths.of(*inode),
+                bytes(*before),
+                bytes(*after)
+            ),
         }
+    }
+}
+
+/// The paths that inodes have at a power failure, or had before they were removed.
+pub(super) struct Paths<'a> {
+    present: BTreeMap<InodeId, Vec<u8>>,
+    changes: &'a [NameChange],
+}
+
+impl<'a> Paths<'a> {
+    /// `present` has the paths of the inodes to which a name leads. `changes` are not durable.
+    pub(super) fn new(present: BTreeMap<InodeId, Vec<u8>>, changes: &'a [NameChange]) -> Self {
+        Self { present, changes }
+    }
+
+    fn of(&self, inode: InodeId) -> String {
+        if let Some(path) = self.present.get(&inode) {
+            return String::from_utf8_lossy(path).into_owned();
+        }
+        // The folder of an inode's last name was removed later than this name, so this ends.
+        let last = self.changes.iter().rev().find_map(|change| match change {
+            NameChange::Unlink { folder, name, inode: removed } if *removed == inode => {
+                Some((*folder, name))
+            }
+            NameChange::Rename { to_folder, to_name, replaced, .. } if *replaced == Some(inode) => {
+                Some((*to_folder, to_name))
+            }
+            _ => None,
+        });
+        match last {
+            Some((folder, name)) => self.of_name(folder, name),
+            None => "a file without a name".to_owned(),
+        }
+    }
+
+    fn of_name(&self, folder: InodeId, name: &Name) -> String {
+        format!("{}/{}", self.of(folder), String::from_utf8_lossy(name))
     }
 }
 
@@ -75,6 +129,7 @@ pub(super) fn decide(
     changes: &[NameChange],
     profile: CrashProfile,
     draws: &mut dyn LossDraws,
+    describe: &dyn Fn(&NameChange) -> String,
 ) -> Vec<bool> {
     let mut lost = vec![false; changes.len()];
     if changes.is_empty() {
@@ -103,7 +158,7 @@ pub(super) fn decide(
         };
         if !is_on_disk {
             let at = LossAddress::change(NAMES, changes.len() - 1 - index);
-            lost[index] = draws.is_lost(at, chance, &|| change.describe());
+            lost[index] = draws.is_lost(at, chance, &|| describe(change));
         }
         if !lost[index] {
             kept_folders.extend(change.folders());

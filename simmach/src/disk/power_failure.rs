@@ -113,8 +113,7 @@ impl Victim<'_> {
             let at = LossAddress::size(self.subject, changes.len() - 1 - index);
             let describe = |lost: u64| {
                 let size = sizes.get(lost as usize).copied().unwrap_or(change.old_size);
-                let cut = change.new_size - size;
-                format!("the last {} of {} {} lost", bytes(cut), self.path, are(cut))
+                self.describe_append(size, change.new_size - size)
             };
             let lost = draws.lost_units(at, sizes.len() as u64 - 1, &describe) as usize;
             if lost + 1 < sizes.len() {
@@ -186,7 +185,7 @@ impl Victim<'_> {
                 )
             }
             ChangeKind::Write if change.start == old_size => {
-                format!("the last {} of {path} {} lost", bytes(change.length), are(change.length))
+                self.describe_append(change.start, change.length)
             }
             ChangeKind::Write => {
                 format!(
@@ -195,6 +194,15 @@ impl Victim<'_> {
                     change.start
                 )
             }
+        }
+    }
+
+    /// Describes lost bytes that were appended to the file.
+    fn describe_append(&self, start: u64, length: u64) -> String {
+        let (bytes, path) = (bytes(length), self.path);
+        match length {
+            1 => format!("the byte that was appended to {path} at offset {start} is lost"),
+            _ => format!("the {bytes} that were appended to {path} at offset {start} are lost"),
         }
     }
 
@@ -249,6 +257,7 @@ fn are(bytes: u64) -> &'static str {
     if bytes == 1 { "is" } else { "are" }
 }
 
-fn bytes(count: u64) -> String {
+/// Formats a number of bytes.
+pub(super) fn bytes(count: u64) -> String {
     if count == 1 { "1 byte".to_owned() } else { format!("{count} bytes") }
 }

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::disk::fate::{LossAddress, LossDraws};
 use crate::disk::file_system::FileSystem;
-use crate::disk::inode::{InodeId, InodeKind};
+use crate::disk::inode::{InodeId, InodeKind, ROOT};
 use crate::disk::tests::model::{Model, Seen};
 use crate::disk::tests::operations::{Operation, Random};
 use crate::disk_image::Allowance;
@@ -166,6 +166,39 @@ fn check_many(count: u64) {
 #[test]
 fn states_after_power_failures_are_allowed_and_complete() {
     check_many(2_500);
+}
+
+/// A lost change is described with the paths that a machine sees at the power failure. Files and
+/// folders that have no name by then are described with their last paths.
+#[test]
+fn lost_changes_are_described_with_paths() {
+    const NOW: i64 = 0;
+    let mut files = FileSystem::new(CrashProfile::Journal, UNLIMITED);
+    let a = files.create_folder(ROOT, b"a", 0o755, NOW).unwrap();
+    let b = files.create_folder(ROOT, b"b", 0o755, NOW).unwrap();
+    let file = files.create_file(a, b"x", 0o644, NOW).unwrap();
+    files.rename((a, b"x"), (b, b"x"), false, NOW).unwrap();
+    files.resize(file, 5, NOW).unwrap();
+    files.create_file(a, b"y", 0o644, NOW).unwrap();
+    files.unlink(a, b"y", NOW).unwrap();
+    files.remove_folder(ROOT, b"a", NOW).unwrap();
+    let mut texts = BTreeSet::new();
+    for seed in 0..50 {
+        let mut draws = Drawn::new(seed);
+        files.clone().lose_power(&mut draws);
+        texts.extend(draws.losses.into_iter().map(|(_, text)| text));
+    }
+    for text in [
+        "the creation of /a is lost",
+        "the creation of /a/x is lost",
+        "the renaming of /a/x to /b/x is lost",
+        "the change of the size of /b/x from 0 bytes to 5 bytes is lost",
+        "the creation of /a/y is lost",
+        "the removal of /a/y is lost",
+        "the removal of /a is lost",
+    ] {
+        assert!(texts.contains(text), "{text}: {texts:#?}");
+    }
 }
 
 /// A snapshot shows what processes see, whatever is durable. A power failure takes nothing of it.

@@ -113,10 +113,10 @@ pub(crate) fn describe_fault(fault: DiskFault) -> &'static str {
 /// The end of a fault in words.
 pub(crate) fn describe_end(fault: DiskFault) -> &'static str {
     match fault {
-        DiskFault::NextSync => "syncs succeed",
-        DiskFault::Reads => "reads succeed",
-        DiskFault::Writes => "writes succeed",
-        DiskFault::Full => "it has free space",
-        DiskFault::Stall => "its calls return",
+        DiskFault::NextSync => "syncs succeed again",
+        DiskFault::Reads => "reads succeed again",
+        DiskFault::Writes => "writes succeed again",
+        DiskFault::Full => "it has free space again",
+        DiskFault::Stall => "calls on its files return again",
     }
 }

@@ -115,8 +115,9 @@ pub(crate) fn difference(one: (&Outcome, RunContext), two: (&Outcome, RunContext
     match (first.get(same), second.get(same)) {
         (None, None) if same == MAX_KEPT_EVENTS => {
             let head = format!(
-                "The first {} are equal, but a later event differs:",
-                count(same as u64, "event")
+                "The first {} are equal. A later event differs, but only the first {} are kept. The runs ended:",
+                count(same as u64, "event"),
+                thousands(same as u64)
             );
             versions(head, [describe_end(one.0), describe_end(two.0)]);
         }

@@ -105,7 +105,7 @@ pub(crate) fn list(outcome: &Outcome, style: Style) -> String {
     }
     let rest = rest(&outcome.deviations);
     if !rest.is_empty() {
-        let _ = writeln!(text, "  Also changed by the seed, and not listed: {}.", rest.join(", "));
+        let _ = writeln!(text, "  Also set by the seed, but not listed: {}.", rest.join(", "));
     }
     if !text.is_empty() {
         text.push('\n');
@@ -289,7 +289,7 @@ mod tests {
              \x20             4.000 s    cl: INFO shop: up\n\
              \x20             4.000 s    cl: INFO shop: ready\n\
              \x20                        … and 2 more lines\n\
-             \x20 Also changed by the seed, and not listed: 1 clock speed, 1 latency.\n\n"
+             \x20 Also set by the seed, but not listed: 1 clock speed, 1 latency.\n\n"
         );
         assert_eq!(size(&Size::default()), "the test's body alone");
     }

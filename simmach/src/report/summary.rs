@@ -196,9 +196,10 @@ impl PlanTotals {
             Some(Idle::NotDrawn) => Some(
                 "other plans were drawn in its place: run more seeds, or give fewer plans to choose from".to_owned(),
             ),
-            Some(Idle::NoEvent(what)) => Some(format!("{what} before the run ended or settled")),
+            Some(Idle::NoEvent(why)) => Some(why.clone()),
             Some(Idle::NoRole(role)) => Some(format!(
-                "whenever a fault was due, no running machine that the plan may hit had the role `{role}`"
+                "whenever a fault was due, no running machine that the plan may hit had the role `{role}`: \
+                 select more machines, use `prefer_role`, or set a shorter `every`"
             )),
             Some(Idle::NotDue(_)) | None => (self.not_due > 0).then(|| {
                 format!(

@@ -128,9 +128,11 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
             engine::record_fault(Effect::Impairment, None, text);
         }
         Act::EndImpairment { number } => {
+            // The text names the machines, so it must be written before.
+            let text = text();
             net::control::end_impairment(*number);
             link_changed(LinkChange::ImpairmentEnded, &[], &[]);
-            log_line(text);
+            log_line(|| text.clone());
         }
         Act::SlowCpu { machine, quota, period } => {
             machine::slow_cpu(*machine, CpuQuota { quota: *quota, period: *period });
@@ -166,7 +168,7 @@ pub(crate) fn perform(owner: Option<u64>, act: &Act, text: impl Fn() -> String) 
         Act::Own { .. } => own_faults::begin_again(act),
         Act::EndOwn { number } => {
             if let Err(error) = own_faults::undo(*number) {
-                engine::break_run(format!("a fault cannot be undone: {error}"));
+                engine::break_run(error.to_string());
             }
         }
         Act::Point { machine, point, fault } => {
@@ -342,10 +344,10 @@ fn describe_anchor(anchor: Anchor, offset: u64) -> String {
         AnchorEvent::Point { machine, point } => {
             let point = name_of_point(point);
             return match offset {
-                0 => format!(" at pass {nth} of `{point}` on {}", name(machine)),
+                0 => format!(" at pass {nth} of {point} on {}", name(machine)),
                 _ => {
                     let offset = Duration::from_nanos(offset);
-                    format!(", {offset:?} after pass {nth} of `{point}` on {}", name(machine))
+                    format!(", {offset:?} after pass {nth} of {point} on {}", name(machine))
                 }
             };
         }
@@ -356,10 +358,12 @@ fn describe_anchor(anchor: Anchor, offset: u64) -> String {
     }
 }
 
-/// The name of a fault point that was passed.
+/// The name of a fault point in backticks. The name is known once code has passed the point.
 fn name_of_point(point: u64) -> String {
-    let name = context::try_with(|engine| engine.points.name(point)).flatten();
-    name.unwrap_or_else(|| "a point that was not passed".to_owned())
+    match context::try_with(|engine| engine.points.name(point)).flatten() {
+        Some(name) => format!("`{name}`"),
+        None => "an unknown fault point".to_owned(),
+    }
 }
 
 /// Describes an act in words. If the act concerns one machine, the text does not name it.
@@ -419,34 +423,44 @@ pub(crate) fn describe(act: &Act) -> String {
             };
             format!("{what}: {} -> {}", names(from), names(to))
         }
-        Act::EndImpairment { .. } => "link no longer impaired".to_owned(),
+        Act::EndImpairment { number } => match net::control::impairment_sides(*number) {
+            Some([from, to]) => format!("impairment ended: {} -> {}", names(&from), names(&to)),
+            None => "impairment ended".to_owned(),
+        },
         Act::SlowCpu { quota, period, .. } => {
             let [quota, period] = [quota, period].map(|nanos| Duration::from_nanos(*nanos));
-            format!("runs for {quota:?} of each {period:?}")
+            format!("CPU slowed: runs for {quota:?} out of every {period:?}")
         }
-        Act::RestoreCpu { .. } => "runs all the time".to_owned(),
+        Act::RestoreCpu { .. } => "CPU at full speed again".to_owned(),
         Act::FreezeClock { .. } => "wall clock stands still".to_owned(),
         Act::Settle => "cluster settled".to_owned(),
         Act::BreakDisk { fault, .. } => machine::describe_fault(*fault).to_owned(),
         Act::RepairDisk { .. } => "disk repaired".to_owned(),
         Act::EndDiskFault { fault, .. } => {
-            format!("disk repaired: {}", machine::describe_end(*fault))
+            format!("disk fault ended: {}", machine::describe_end(*fault))
         }
         Act::PowerOffAtCall { calls: 1, .. } => {
-            "loses power at its next change of files or stores".to_owned()
+            "will lose power in its next call that changes or syncs files or commits to a store"
+                .to_owned()
         }
         Act::PowerOffAtCall { calls, .. } => {
-            format!("loses power at change {calls} of its files and stores, counted from here")
+            format!(
+                "will lose power in call {calls} from now (counting calls that change or sync files, \
+                 or commit to a store)"
+            )
         }
-        Act::CancelPowerOff { .. } => "keeps its power".to_owned(),
+        Act::CancelPowerOff { .. } => "pending power-off cancelled".to_owned(),
         Act::Snapshot { .. } => "disk copied".to_owned(),
         Act::Restore { .. } => "disk replaced by a snapshot".to_owned(),
         Act::Own { name, victims, .. } => format!("{name}: {}", names(victims)),
-        Act::EndOwn { .. } => "undone: a fault of the test".to_owned(),
+        Act::EndOwn { number } => match own_faults::name_of(*number) {
+            Some(name) => format!("ended: {name}"),
+            None => "a fault of the test ended".to_owned(),
+        },
         Act::Point { point, fault: PointFault::Delay(nanos), .. } => {
             let delay = Duration::from_nanos(*nanos);
-            format!("code delayed by {delay:?} at `{}`", name_of_point(*point))
+            format!("code delayed by {delay:?} at {}", name_of_point(*point))
         }
-        Act::Point { point, .. } => format!("code fails at `{}`", name_of_point(*point)),
+        Act::Point { point, .. } => format!("code fails at {}", name_of_point(*point)),
     }
 }

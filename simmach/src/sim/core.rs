@@ -79,7 +79,7 @@ impl Sim {
         heal(&core);
         let names: Vec<String> = core.iter().copied().filter_map(name_of).collect();
         log::write_line(Level::Fault, Scope::HARNESS.machine, || {
-            format!("core healed: [{}]; everything else stays as it is", names.join(", "))
+            format!("core healed: [{}]; the other machines stay as they are", names.join(", "))
         });
         sleep(Duration::from_secs(1)).await;
         Ok(names)

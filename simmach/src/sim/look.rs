@@ -33,10 +33,14 @@ impl Sim {
     /// If no machine or more than one machine matches `name`.
     pub fn machine(&self, name: &str) -> Machine {
         let selector = Selector::from(name);
-        match machine::machines(&selector)[..] {
+        let matching = machine::machines(&selector);
+        match matching[..] {
             [id] => Machine { id },
             [] => panic!("{}", no_match(&selector)),
-            [_, ..] => panic!("`{name}` matches more than one machine"),
+            [..] => panic!(
+                "`Sim::machine` needs exactly one machine, but `{name}` matches {}",
+                matching.iter().filter_map(|id| name_of(*id)).collect::<Vec<_>>().join(", ")
+            ),
         }
     }
 

@@ -11,6 +11,20 @@ use crate::sim::{ControlError, acts};
 /// Undoes a fault.
 pub(crate) type Undo = Box<dyn FnOnce() -> Result<(), ControlError>>;
 
+/// A fault that has begun.
+pub(super) struct BegunFault {
+    name: String,
+    undo: Undo,
+}
+
+/// The method `end` of a fault returned an error.
+#[derive(Debug, thiserror::Error)]
+#[error("`end` of the fault `{name}` returned an error: {error}")]
+pub(super) struct CannotEnd {
+    name: String,
+    error: ControlError,
+}
+
 /// Begins a fault, given its victims, the other machines and the drawn values. Returns what undoes it.
 pub(crate) type BeginFault =
     Rc<dyn Fn(&[MachineId], &[MachineId], &[(u32, u64)]) -> Result<Undo, ControlError>>;
@@ -41,7 +55,8 @@ pub(super) fn begin_again(act: &Act) {
     let Act::Own { number, name, victims, others, drawn } = act else { return };
     let Some(begin) = with(|world| world.own_faults.get(name).cloned()).flatten() else {
         return engine::break_run(format!(
-            "the failing run had the fault `{name}` of a plan, which the test no longer has"
+            "the recorded run contains the fault `{name}`, but no plan of the test has this fault now: \
+             restore it, or run the seed instead of the token"
         ));
     };
     match unrecorded(|| begin(victims, others, drawn)) {
@@ -53,8 +68,15 @@ pub(super) fn begin_again(act: &Act) {
 fn note_begun(act: &Act, number: u64, undo: Undo) {
     let machine = act.affected().first().copied();
     engine::record_fault(Effect::Own, machine, || acts::describe(act));
-    let before = with(|world| world.begun_faults.insert(number, undo));
+    let Act::Own { name, .. } = act else { return };
+    let begun = BegunFault { name: name.clone(), undo };
+    let before = with(|world| world.begun_faults.insert(number, begun));
     drop(before);
+}
+
+/// The name of a fault that has begun and is not undone.
+pub(super) fn name_of(number: u64) -> Option<String> {
+    with(|world| world.begun_faults.get(&number).map(|fault| fault.name.clone())).flatten()
 }
 
 /// Whether a fault has begun and is not undone.
@@ -69,13 +91,15 @@ pub(crate) fn end(number: u64) -> Result<(), ControlError> {
     }
     let act = Act::EndOwn { number };
     engine::record_act(None, &act, || acts::describe(&act));
-    undo(number)
+    undo(number).map_err(|cannot| cannot.error)
 }
 
 /// Undoes a fault, unless it is already undone. The caller records it.
-pub(super) fn undo(number: u64) -> Result<(), ControlError> {
+pub(super) fn undo(number: u64) -> Result<(), CannotEnd> {
     match with(|world| world.begun_faults.remove(&number)).flatten() {
-        Some(undo) => unrecorded(undo),
+        Some(BegunFault { name, undo }) => {
+            unrecorded(undo).map_err(|error| CannotEnd { name, error })
+        }
         None => Ok(()),
     }
 }
@@ -86,7 +110,7 @@ pub(super) fn undo_all() -> bool {
         with(|world| world.begun_faults.keys().copied().collect()).unwrap_or_default();
     for number in &numbers {
         if let Err(error) = undo(*number) {
-            engine::break_run(format!("a fault cannot be undone: {error}"));
+            engine::break_run(error.to_string());
         }
     }
     !numbers.is_empty()

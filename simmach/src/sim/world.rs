@@ -13,7 +13,7 @@ use crate::engine::record::deviations::{Deviation, DeviationKind};
 use crate::engine::{self, MachineId, ProcessId, mix, mix_text};
 use crate::machine::DiskCopy;
 use crate::net::PacketFilter;
-use crate::sim::own_faults::{BeginFault, Undo};
+use crate::sim::own_faults::{BeginFault, BegunFault};
 use crate::sim::{A_PLAN, Sim};
 
 thread_local! {
@@ -53,7 +53,7 @@ pub(crate) struct World {
     /// The test's own faults, by name.
     pub(super) own_faults: BTreeMap<String, BeginFault>,
     /// The test's own faults that have begun, by the number of their act.
-    pub(super) begun_faults: BTreeMap<u64, Undo>,
+    pub(super) begun_faults: BTreeMap<u64, BegunFault>,
     /// Number of strikes that hit each machine at present, as budgets count them.
     hits: BTreeMap<MachineId, u32>,
 }
@@ -131,7 +131,7 @@ pub(crate) enum Idle {
     /// Another plan was drawn in its place.
     NotDrawn,
     /// An event that a strike waits for did not occur, or its condition did not hold. The text is the
-    /// reason.
+    /// reason, and says what to do.
     NoEvent(String),
     /// No machine that ran had this role whenever a strike was due.
     NoRole(String),

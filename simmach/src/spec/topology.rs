@@ -175,7 +175,7 @@ impl Topology {
 
     fn add_host(&mut self, host: Name) {
         if self.machines.contains_key(&host) || !self.hosts.insert(host.clone()) {
-            self.mistakes.add(format_args!("the host `{host}` is declared twice"));
+            self.mistakes.add(format_args!("`{host}` is declared twice: `host` adds a machine without services; remove one of the declarations"));
         }
     }
 

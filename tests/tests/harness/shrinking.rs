@@ -43,8 +43,7 @@ fn failure_is_reported_as_a_story() {
 fn calls_before_a_power_failure_are_shrunk() {
     through_both("has_many_files", &[], |ran| {
         assert_eq!(ran.code, Some(101), "{}", ran.text);
-        let shrunk =
-            "db.zone: loses power at change 30 of its files and stores, counted from here\n";
+        let shrunk = "db.zone: will lose power in call 30 from now (counting calls that change or sync files, or commit to a store)\n";
         assert_has(ran, &["many files", shrunk]);
     });
 }

@@ -34,7 +34,8 @@ impl Fault for OneConnection {
         open.retain(|(_, connection)| hit.other_ids().contains(&connection.peer));
         let drawn = hit.below(CONNECTION, open.len() as u64) as usize;
         let Some((victim, Connection { port, peer, peer_port })) = open.get(drawn).copied() else {
-            let reason = "no TCP connection was open between the machines that it may hit";
+            let reason = "whenever a fault was due, no TCP connection was open between the machines that the plan may \
+                          hit: select machines that are connected, or set a shorter `every`";
             sim::record_idle(Idle::NoEvent(reason.to_owned()));
             return Ok(());
         };

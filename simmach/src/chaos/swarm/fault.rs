@@ -151,7 +151,7 @@ impl Kind {
             Self::Bridge => "partitions with a bridge",
             Self::Duplicate => "duplicated packets",
             Self::Reorder => "reordered packets",
-            Self::Throttle => "little bandwidth",
+            Self::Throttle => "limited bandwidth",
             Self::OneConnection => "cut connections",
             Self::Flapping => "machines isolated again and again",
             Self::StallDisk => "stalled disks",

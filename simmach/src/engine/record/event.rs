@@ -104,7 +104,9 @@ impl DiskChange {
             Self::Stalled => "disk stalled",
             Self::Repaired => "disk repaired",
             Self::Restored => "disk replaced by a snapshot",
-            Self::PowerFailsAtCall => "loses power at a later change of its files or stores",
+            Self::PowerFailsAtCall => {
+                "will lose power in a later call that changes or syncs files or commits to a store"
+            }
             Self::FaultEnded => "a fault of its disk ended",
         }
     }

@@ -165,7 +165,7 @@ fn selector_without_a_match_is_invalid() {
     });
     for part in [
         "`API.x` and `api.x` are the same name",
-        "the host `h` is declared twice",
+        "`h` is declared twice: `host` adds a machine without services",
         "`localhost` cannot be",
     ] {
         assert!(said.contains(part), "{part} in {said}");

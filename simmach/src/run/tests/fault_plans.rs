@@ -259,7 +259,7 @@ fn plan_that_can_never_strike_is_a_mistake() {
         (cadence(Cadence::every(2.secs()..1.secs())), "`every`: the range 2s to 1s is empty"),
         (
             cadence(Cadence::drawn().within(5.secs()..2.secs())),
-            "`within`: the plan can never strike",
+            "`within`: the span from 5s to 2s is empty",
         ),
         (cadence(Cadence::every(9.secs()).within(1.secs()..5.secs())), "set a shorter time"),
         (cadence(Cadence::every(Duration::MAX).within(1.secs()..5.secs())), "set a shorter time"),

@@ -116,7 +116,10 @@ fn machine_shows_its_sockets_and_ports() {
 
 #[test]
 fn selector_without_a_machine_is_an_error() {
-    for (name, words) in [("a3.east", "known machines: "), ("a*", "more than one machine")] {
+    for (name, words) in [
+        ("a3.east", "known machines: "),
+        ("a*", "needs exactly one machine, but `a*` matches a1.east, a2.east"),
+    ] {
         let failure = fail(move || {
             cluster().body(async move |sim: Sim| {
                 sim.machine(name);

@@ -110,6 +110,8 @@ fn rolling_upgrades_of_several_services_are_replayed() {
     };
     let whole = kept(Overlay::default());
     assert_eq!(whole.verdict, Verdict::Passed);
+    let ends = whole.deviations.iter().filter(|act| act.text == "ended: upgrade of a*");
+    assert_eq!(ends.count(), 2);
     let scripted = kept(Overlay::default().with_script(Some(Script::of(&whole.acts))));
     let versions = |run: &Outcome| run.log.last().map(|line| line.text.clone());
     assert!(versions(&whole).is_some_and(|versions| versions.matches("12").count() == 4));

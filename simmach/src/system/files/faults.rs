@@ -78,9 +78,9 @@ fn delay(process: ProcessId, nanos: u64) {
 
 fn note_error(machine: MachineId, call: FileCall) {
     let call = call.name();
-    record_failure(libc::EIO, format!("{call}: the machine's disk fails"));
+    record_failure(libc::EIO, format!("{call}: an injected disk fault"));
     engine::record_fault(Effect::DiskError, Some(machine), || {
-        format!("{call} on a file fails: the disk fails")
+        format!("{call} on a file fails with EIO (injected disk fault)")
     });
 }
 

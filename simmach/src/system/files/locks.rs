@@ -84,7 +84,7 @@ fn until_free<T>(is_blocking: bool, mut attempt: impl FnMut() -> Answer<Attempt<
             Attempt::Done(done) => return Ok(done),
             Attempt::Blocked(_) if !is_blocking => return Err(Errno(libc::EAGAIN)),
             Attempt::Blocked(machine) => {
-                wait(Deadline::after(None), "a lock of a file", |waker| {
+                wait(Deadline::after(None), "a file lock", |waker| {
                     with_disk(machine, |disk| {
                         disk.add_lock_waiter(waker);
                         Ok(())

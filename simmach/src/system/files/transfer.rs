@@ -275,7 +275,10 @@ pub(in crate::system) fn allocate(
             _ => {
                 record_failure(
                     libc::EOPNOTSUPP,
-                    format!("fallocate: a machine's disk does not support the mode {mode:#x}"),
+                    format!(
+                        "fallocate: a simulated disk does not support the mode {mode:#x}, only 0, \
+                         FALLOC_FL_PUNCH_HOLE and FALLOC_FL_ZERO_RANGE, also with FALLOC_FL_KEEP_SIZE"
+                    ),
                 );
                 return Err(Errno(libc::EOPNOTSUPP));
             }

@@ -291,7 +291,13 @@ pub(crate) fn end_impairments() -> bool {
 
 /// Whether the impairment with this number is active.
 pub(crate) fn has_impairment(number: u64) -> bool {
-    with_kernel(|kernel| kernel.wire.links.has_impairment(number)).unwrap_or(false)
+    impairment_sides(number).is_some()
+}
+
+/// Returns the senders and the receivers of the impairment with this number, if it is active.
+pub(crate) fn impairment_sides(number: u64) -> Option<[Vec<MachineId>; 2]> {
+    let machines = |hosts: &[u32]| hosts.iter().copied().map(MachineId).collect();
+    with_kernel(|kernel| Some(kernel.wire.links.impairment_sides(number)?.map(machines))).flatten()
 }
 
 /// Adds a filter for packets from `from` to `to`. `None` outside a run.

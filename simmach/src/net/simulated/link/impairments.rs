@@ -41,9 +41,10 @@ impl Impairments {
         self.active.len() < before
     }
 
-    /// Whether the impairment with this number is active.
-    pub(super) fn has(&self, number: u64) -> bool {
-        self.active.iter().any(|entry| entry.number == number)
+    /// The senders and the receivers of the impairment with this number, if it is active.
+    pub(super) fn sides(&self, number: u64) -> Option<[&[HostIndex]; 2]> {
+        let entry = self.active.iter().find(|entry| entry.number == number)?;
+        Some([&entry.from, &entry.to])
     }
 
     /// Removes all impairments. Returns false if there are none.
@@ -165,7 +166,7 @@ mod tests {
             let (mut impairments, mut model) = (Impairments::default(), BTreeMap::new());
             let profile = NetworkProfile::lan().reorder(0.0, Duration::ZERO);
             for (number, from, to, per_million) in steps {
-                prop_assert_eq!(impairments.has(number), model.contains_key(&number));
+                prop_assert_eq!(impairments.sides(number).is_some(), model.contains_key(&number));
                 if model.remove(&number).is_some() {
                     prop_assert!(impairments.remove(number));
                 } else {

@@ -350,9 +350,9 @@ impl Links {
         had
     }
 
-    /// Whether the impairment with this number is active.
-    pub(crate) fn has_impairment(&self, number: u64) -> bool {
-        self.impairments.has(number)
+    /// The senders and the receivers of the impairment with this number, if it is active.
+    pub(crate) fn impairment_sides(&self, number: u64) -> Option<[&[HostIndex]; 2]> {
+        self.impairments.sides(number)
     }
 
     /// Sets the profile of the path from one machine to another.

@@ -170,7 +170,10 @@ fn slow_cpu_shrinks_to_one_strike() {
             assert!(sim.state::<Ticks>().0.borrow().len() >= 3 * 50, "ticks are late");
         })
     });
-    assert!(story.contains("runs for ") && story.contains("; runs all the time "), "{story}");
+    assert!(
+        story.contains("CPU slowed: runs for ") && story.contains("; CPU at full speed again "),
+        "{story}"
+    );
 }
 
 #[test]

@@ -161,7 +161,7 @@ fn disk_faults_shrink_to_one_strike() {
         (|| FaultPlan::new(FailWrites), "writes to its disk fail"),
         (|| FaultPlan::new(FullDisk), "disk filled"),
         (|| FaultPlan::new(StallDisk), "disk stalled"),
-        (|| FaultPlan::new(PowerOffInCall::within(20)), "loses power at "),
+        (|| FaultPlan::new(PowerOffInCall::within(20)), "will lose power in "),
     ];
     for (plan, text) in plans {
         let story = shrinks(1, move || {
