@@ -39,7 +39,8 @@ impl Sim {
     ///         Result::<()>::Ok(())
     ///     };
     ///     let body = async |_| simmach::time::sleep(10.secs()).await;
-    ///     Scenario::new().machine("kv1", serve).plan(plan).body(body)
+    ///     // The clock of `kv1` is exact.
+    ///     Scenario::new().identical_hardware().machine("kv1", serve).plan(plan).body(body)
     /// });
     /// let report = program.run(7);
     /// let fault = report.faults().next().expect("a power-off");
