@@ -1,14 +1,14 @@
 //! What differs between the machines of a run: when they boot, and how fast their oscillators run.
 //!
 //! If all machines booted at the same moment and all clocks ran equally fast, machines with the same program would stay in
-//! step for ever. Programs that check their timeouts once a tick would all check them at the same moment: the candidates of
+//! lockstep. Programs that check their timeouts periodically would all do so at the same moment, so that the candidates of
 //! an election, for example, would split the votes in each round. And no service would ever start before another one. On
-//! real hardware, both differ. So for machines of guests the seed draws:
+//! real hardware, boot times and clock rates differ. So for machines of guests the seed draws:
 //!
 //! - *The boot delay*: until then, the machine has no power, and packets to it are lost. A service that connects to it sends
 //!   its SYN again, as to a real machine that boots. The test's body, its clients and the plans begin when all machines have
-//!   booted, so a body that connects at once succeeds. Only the services see that some machines boot later. With a single
-//!   machine that has services, nobody would see it, so there is no delay.
+//!   booted, so a body that connects at once succeeds. Only the services see that some machines boot later. If only
+//!   one machine has services, a delay would have no effect, so none is drawn.
 //! - *The error of the oscillator*: both clocks of the machine are a little fast or slow. The machine of the test's body has
 //!   an exact oscillator, so times that the body measures agree with `Sim::elapsed`.
 //!

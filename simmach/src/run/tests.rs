@@ -19,6 +19,7 @@ mod pauses;
 mod plan_pace;
 mod plans;
 mod points;
+mod power_in_calls;
 mod records;
 mod repeats;
 mod roles;

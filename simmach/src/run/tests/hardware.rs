@@ -315,8 +315,8 @@ async fn candidate() {
     }
 }
 
-/// Two machines that look at their timeouts at the same moments split the votes for ever. Boots at different times and clocks
-/// of different speeds end that.
+/// Two machines that check their timeouts at the same moments split the votes in each round. Machines
+/// that boot at different times, or whose clocks differ, elect a leader.
 #[test]
 fn machines_do_not_stay_in_step() {
     let elects = |seed, change: fn(SpecBuilder) -> SpecBuilder| {
