@@ -55,6 +55,9 @@ async fn look() -> String {
     saw("uuid v4", uuid::Uuid::new_v4().to_string());
     saw("chrono", chrono::Utc::now().to_rfc3339());
     saw("fastrand", fastrand::u64(..).to_string());
+    saw("/dev/urandom", by_c_stream(c"/dev/urandom", 8));
+    saw("kernel's UUID", kernels_uuid());
+    saw("kernel's UUID by C", by_c_stream(c"/proc/sys/kernel/random/uuid", 100));
     if let Some(report) = env::var_os(REPORT) {
         let open = || fs::OpenOptions::new().append(true).create(true).open(report);
         let mut file = simmach::interpose::allow_files(open).unwrap();
@@ -73,6 +76,30 @@ fn simmach_name() -> String {
     // SAFETY: it is given the bytes, and their number.
     assert_eq!(unsafe { libc::gethostname(name.as_mut_ptr().cast(), name.len()) }, 0);
     String::from_utf8_lossy(&name).trim_end_matches('\0').to_owned()
+}
+
+/// The kernel's random UUID, which is another one each time.
+fn kernels_uuid() -> String {
+    let read = || fs::read_to_string("/proc/sys/kernel/random/uuid").expect("it can be read");
+    let [uuid, other] = [read(), read()];
+    assert_ne!(uuid, other);
+    let parsed = uuid::Uuid::parse_str(uuid.trim_end()).expect("it is a UUID");
+    assert_eq!((parsed.get_version_num(), uuid.len()), (4, 37));
+    uuid.trim_end().to_owned()
+}
+
+/// At most `most` bytes of a file, read by a stream of the C library.
+fn by_c_stream(path: &std::ffi::CStr, most: usize) -> String {
+    let mut bytes = vec![0_u8; most];
+    // SAFETY: the arguments are valid, and the stream is open until it is closed.
+    let count = unsafe {
+        let stream = libc::fopen(path.as_ptr(), c"r".as_ptr());
+        assert!(!stream.is_null());
+        let count = libc::fread(bytes.as_mut_ptr().cast(), 1, most, stream);
+        libc::fclose(stream);
+        count
+    };
+    format!("{:?}", &bytes[..count])
 }
 
 #[allow(clippy::disallowed_types, reason = "its order is what is tested")]
@@ -138,7 +165,7 @@ fn values_are_equal_alone_and_in_a_batch() {
         let mut expected = batch.clone();
         expected.retain(|(own, ..), _| own == seed);
         assert_eq!(alone, expected);
-        assert_eq!(alone.len(), 3 * 12);
+        assert_eq!(alone.len(), 3 * 15);
     }
 }
 
@@ -166,6 +193,9 @@ fn values_are_equal_in_a_replay() {
             "uuid v4",
             "chrono",
             "fastrand",
+            "/dev/urandom",
+            "kernel's UUID",
+            "kernel's UUID by C",
         ];
         let value =
             |what: &str| seen[&("2".to_owned(), "mover".to_owned(), what.to_owned())].clone();
@@ -186,7 +216,7 @@ fn values_are_equal_in_a_replay() {
 fn values_differ_by_seed_and_machine() {
     let seen = report("seeds", "0..4");
     let crates: BTreeSet<&String> = seen.keys().map(|(.., what)| what).collect();
-    assert_eq!(crates.len(), 12);
+    assert_eq!(crates.len(), 15);
     for what in crates {
         let values: Vec<_> = seen.iter().filter(|((.., own), _)| own == what).collect();
         let unlike: BTreeSet<_> = values.iter().map(|(_, value)| value).collect();

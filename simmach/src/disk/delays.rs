@@ -1,4 +1,4 @@
-//! Processes whose calls on files take time: they are not polled before it is over.
+//! Processes whose calls on files take time: they are not polled before this time is over.
 //!
 //! A native process, and the main thread of a guest, cannot wait within a call, since they share the thread of the run. What
 //! their calls in one poll take adds up, and delays their next poll.

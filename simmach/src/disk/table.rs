@@ -1,4 +1,5 @@
-//! The disks of a run by machine. Every call on a file looks one up, so this is an index and not a search.
+//! The disks of a run by machine. Every call on a file looks up the disk of its machine, so the
+//! table is indexed by machine.
 
 use crate::disk::machines::MachineDisk;
 use crate::engine::{MachineId, Scope};

@@ -365,7 +365,7 @@ unsafe fn unlock_without_yielding(calls: &dyn SystemCalls, mutex: *mut pthread_m
     answer
 }
 
-/// Reaps a thread that has ended or is about to end, without calling the run.
+/// Frees a thread that has ended or is about to end, without calling the run.
 pub(crate) fn join_really(thread: pthread_t) {
     if let Some(real) = JOIN.function() {
         // SAFETY: the thread is joined only here, since interposed joins of it are not forwarded to the library.
@@ -421,7 +421,7 @@ pub unsafe extern "C" fn pthread_join(thread: pthread_t, result: *mut *mut c_voi
 /// The caller must meet the requirements of the C function.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn pthread_detach(thread: pthread_t) -> c_int {
-    if system::calls().is_some_and(|calls| calls.is_own_thread(thread)) {
+    if system::calls().is_some_and(|calls| calls.detach(thread)) {
         return 0;
     }
     match DETACH.function() {

@@ -153,6 +153,8 @@ pub(crate) trait SystemCalls: FileCalls + Sync {
     fn poll(&self, entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize>;
     /// Opens a descriptor from which random bytes are read: `/dev/urandom` or `/dev/random`. See [`fill_random`].
     fn random_source(&self) -> Answer<c_int>;
+    /// Opens a descriptor from which a random UUID and a line feed are read, as from `/proc/sys/kernel/random/uuid`.
+    fn random_uuid(&self) -> Answer<c_int>;
     fn epoll_create(&self) -> Answer<c_int>;
     /// `descriptor` may be real.
     fn epoll_control(
@@ -175,17 +177,19 @@ pub(crate) trait SystemCalls: FileCalls + Sync {
 
     /// Whether the calling code may start threads, which is true in a guest.
     fn has_threads(&self) -> bool;
-    /// Starts a thread: `create` creates it, given its routine. Returns 0 or an error.
+    /// Starts a thread: `create` creates it, given its routine. `is_detached`: the C library frees it when it ends. Returns 0 or
+    /// an error.
     fn start_thread(
         &self,
         routine: Routine,
+        is_detached: bool,
         create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
     ) -> c_int;
     /// Waits until a thread has ended, and returns its result as a number. Returns `None` if the thread is not one of the
     /// run's threads.
     fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>>;
-    /// Whether a thread is one of the run's threads, which the run reaps whether they were detached or not.
-    fn is_own_thread(&self, thread: libc::pthread_t) -> bool;
+    /// Detaches a thread. Returns false if the thread is not one of the run's threads.
+    fn detach(&self, thread: libc::pthread_t) -> bool;
     /// Names a thread in reports, if it is one of the run's threads.
     fn name_thread(&self, thread: libc::pthread_t, name: &str);
     /// Whether the calling thread is one that a guest started.

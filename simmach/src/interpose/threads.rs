@@ -52,6 +52,23 @@ pub(super) fn defined() -> [*const (); 3] {
     [pthread_create as *const (), pthread_setname_np as *const (), prctl as *const ()]
 }
 
+unsafe extern "C" {
+    fn pthread_attr_getdetachstate(attributes: *const pthread_attr_t, state: *mut c_int) -> c_int;
+}
+
+/// Whether threads with these attributes are detached from the beginning.
+///
+/// # Safety
+///
+/// `attributes` must be null or initialized.
+unsafe fn is_detached(attributes: *const pthread_attr_t) -> bool {
+    let mut state = libc::PTHREAD_CREATE_JOINABLE;
+    // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
+    !attributes.is_null()
+        && unsafe { pthread_attr_getdetachstate(attributes, &raw mut state) } == 0
+        && state == libc::PTHREAD_CREATE_DETACHED
+}
+
 /// # Safety
 ///
 /// The caller must meet the requirements of the C function.
@@ -79,7 +96,9 @@ pub unsafe extern "C" fn pthread_create(
             unsafe { thread.write(handle) };
             Ok(handle)
         };
-        return calls.start_thread(routine, &mut create);
+        // SAFETY: the caller guarantees that the attributes are valid.
+        let is_detached = unsafe { is_detached(attributes) };
+        return calls.start_thread(routine, is_detached, &mut create);
     }
     if answers::refuse(ForbiddenCall::Thread) {
         return libc::EAGAIN;

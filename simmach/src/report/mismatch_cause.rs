@@ -27,7 +27,8 @@ const STATE: &str = "\
 State that outlives a run. In a fresh OS process, this seed always produces the same run. In an OS process that has executed
 other runs before, the seed produces a different run. Look in your code and in crates for a `static` counter, for a
 `OnceLock` or `LazyLock` that a run initializes, or for a `thread_local!` of a thread that outlives the run. An unbiased `tokio::select!`,
-`futures::select!` and `tokio_stream::StreamMap` use such a counter; `simmach::select!` does not.";
+`futures::select!` and `tokio_stream::StreamMap` use such a counter, which simmach resets unless all processes of the test are
+native; `simmach::select!` does not.";
 const MAPS: &str = "\
 State that outlives a run, and the order of std's `HashMap`s. Before the first difference, one run created more maps than the
 other run, for example to initialize a `static` (a static `Regex` keeps caches for each thread). Maps that the same poll

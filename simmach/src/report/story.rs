@@ -204,8 +204,8 @@ fn rest(deviations: &[Deviation]) -> Vec<String> {
         let what = match deviation.family {
             Family::Latency => "latency",
             Family::Commit => "commit time",
-            Family::Blocking => "blocking call time",
-            Family::FileCall => "file call time",
+            Family::Blocking => "duration of a blocking call",
+            Family::FileCall => "duration of a call on a file",
             Family::Reorder => "packet delay",
             Family::Oscillator => "clock speed",
             _ => "time",
@@ -214,6 +214,10 @@ fn rest(deviations: &[Deviation]) -> Vec<String> {
     }
     let words = |(what, n): (&str, u64)| match (what, n) {
         ("latency", n) if n > 1 => format!("{} latencies", thousands(n)),
+        (what, n) if n > 1 && what.starts_with("duration of a ") => {
+            let calls = what.trim_start_matches("duration of a ").replacen("call", "calls", 1);
+            format!("{} durations of {calls}", thousands(n))
+        }
         (what, n) => count(n, what),
     };
     counts.into_iter().map(words).collect()

@@ -145,7 +145,7 @@ impl PlanTotals {
         };
         if !self.unclaimed.is_empty() {
             let off = list(&mut self.unclaimed.iter());
-            let _ = write!(text, "; off until `survives` claims them: {off}");
+            let _ = write!(text, "; left out (add them with `survives`): {off}");
         }
         Some(text)
     }
@@ -407,8 +407,8 @@ mod tests {
         assert_eq!(
             line(&[(&["kills"], &["pauses", "stops"])], &["wipes", "blackouts"]).as_deref(),
             Some(
-                "Swarm drew 1 of 3 kinds of faults; not drawn: pauses, stops; off until `survives` claims \
-                 them: blackouts, wipes"
+                "Swarm drew 1 of 3 kinds of faults; not drawn: pauses, stops; left out (add them with \
+                 `survives`): blackouts, wipes"
             )
         );
     }

@@ -455,7 +455,7 @@ pub(crate) fn describe(act: &Act) -> String {
         Act::Own { name, victims, .. } => format!("{name}: {}", names(victims)),
         Act::EndOwn { number } => match own_faults::name_of(*number) {
             Some(name) => format!("ended: {name}"),
-            None => "a fault of the test ended".to_owned(),
+            None => "a fault defined by the test ended".to_owned(),
         },
         Act::Point { point, fault: PointFault::Delay(nanos), .. } => {
             let delay = Duration::from_nanos(*nanos);

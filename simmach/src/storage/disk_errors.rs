@@ -65,7 +65,7 @@ fn explain(folder: &Path, error: &Error, maps: Maps) -> String {
         _ => "is not usable:",
     };
     format!(
-        "the folder of the simulated disks, {folder}, {problem} set SIMMACH_DIR to another folder ({error})"
+        "the folder for the stores of simulated disks, {folder}, {problem} set SIMMACH_DIR to another folder ({error})"
     )
 }
 
@@ -162,14 +162,14 @@ mod tests {
         for (errno, what, cure) in [
             (
                 Errno::NOSPC,
-                "the folder of the simulated disks, /some/where, is full",
+                "the folder for the stores of simulated disks, /some/where, is full",
                 "SIMMACH_DIR",
             ),
             (Errno::DQUOT, "is full", "SIMMACH_DIR"),
             (Errno::IO, "is full", "SIMMACH_DIR"),
             (
                 Errno::ACCESS,
-                "the folder of the simulated disks, /some/where, is not writable",
+                "the folder for the stores of simulated disks, /some/where, is not writable",
                 "permission",
             ),
             (Errno::PERM, "is not writable", "SIMMACH_DIR"),

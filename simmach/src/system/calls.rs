@@ -184,6 +184,10 @@ impl SystemCalls for Calls {
         open(FileKind::Random, false)
     }
 
+    fn random_uuid(&self) -> Answer<c_int> {
+        open(FileKind::Uuid { text: random_uuid(), read: 0 }, false)
+    }
+
     fn epoll_create(&self) -> Answer<c_int> {
         epoll::create()
     }
@@ -224,17 +228,18 @@ impl SystemCalls for Calls {
     fn start_thread(
         &self,
         routine: Routine,
+        is_detached: bool,
         create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
     ) -> c_int {
-        threads::start(routine, create)
+        threads::start(routine, is_detached, create)
     }
 
     fn join(&self, thread: libc::pthread_t) -> Option<Answer<usize>> {
         threads::join(thread)
     }
 
-    fn is_own_thread(&self, thread: libc::pthread_t) -> bool {
-        threads::is_known(thread)
+    fn detach(&self, thread: libc::pthread_t) -> bool {
+        threads::detach(thread)
     }
 
     fn name_thread(&self, thread: libc::pthread_t, name: &str) {
@@ -303,6 +308,22 @@ impl Found {
     }
 }
 
+/// Draws a random UUID (version 4, RFC 9562, section 5.4), as text with a line feed.
+fn random_uuid() -> [u8; 37] {
+    let mut bytes = [0; 16];
+    fill_random(&mut bytes);
+    bytes[6] = bytes[6] & 0x0f | 0x40;
+    bytes[8] = bytes[8] & 0x3f | 0x80;
+    let mut text = [b'-'; 37];
+    let digits = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
+    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
+    for (place, nibble) in digits.zip(nibbles) {
+        text[place] = b"0123456789abcdef"[usize::from(nibble)];
+    }
+    text[36] = b'\n';
+    text
+}
+
 /// Reads from what is not on a disk.
 fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
     let room: usize = into.iter().map(|buffer| buffer.len()).sum();
@@ -320,6 +341,11 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
             FileKind::Random => {
                 into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
                 Found::Done(room, None)
+            }
+            FileKind::Uuid { text, read } => {
+                let bytes = sockets::fill(into, &text[*read..]);
+                *read += bytes;
+                Found::Done(bytes, None)
             }
             FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
             FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
@@ -363,7 +389,7 @@ fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
             FileKind::PipeWriter(end) => Found::of(end.write(from)?),
             FileKind::Random => Found::Done(length, None),
             FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-            FileKind::PipeReader(_) => return Err(Errno(libc::EBADF)),
+            FileKind::PipeReader(_) | FileKind::Uuid { .. } => return Err(Errno(libc::EBADF)),
             FileKind::Unconnected { .. }
             | FileKind::Listener { .. }
             | FileKind::Stream { .. }

@@ -91,6 +91,12 @@ pub(crate) enum FileKind {
     PipeWriter(WriteEnd),
     /// `/dev/urandom`.
     Random,
+    /// `/proc/sys/kernel/random/uuid`.
+    Uuid {
+        text: [u8; 37],
+        /// The number of bytes that were read.
+        read: usize,
+    },
     /// A file or folder of a machine's disk.
     Disk(Box<OpenFile>),
 }

@@ -6,13 +6,14 @@
 //! task. As for tasks, draws from the seed decide which thread runs next.
 //!
 //! When a process ends, the waits of its threads fail and their clocks run ahead, so that the
-//! threads end. A thread that does not end is left behind, parked forever. The run counts such
+//! threads end. Only a join does not fail. A thread that does not end is left behind, parked forever. The run counts such
 //! threads, and the OS process must not execute further runs.
 
 mod carried;
 pub(super) mod futex;
 mod thread;
 
+use std::collections::BTreeMap;
 use std::ffi::c_int;
 use std::panic::Location;
 use std::sync::Arc;
@@ -20,7 +21,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use crate::engine::failure::refusals::ForbiddenCall;
-use crate::engine::{self, Role, Slot, Wait, context};
+use crate::engine::{self, ProcessId, Role, Slot, Wait, context};
 use crate::interpose::system::{Answer, Errno, Routine};
 use crate::system::threads::futex::Futexes;
 use crate::system::threads::thread::{Request, Thread, ThreadTask};
@@ -38,7 +39,12 @@ thread_local! {
 pub(crate) struct Threads {
     all: Vec<Arc<Thread>>,
     futexes: Futexes,
+    /// The number of threads that each process started after its end.
+    late: BTreeMap<ProcessId, u32>,
 }
+
+/// Number of threads that a process may start after its end.
+const MAX_LATE_THREADS: u32 = 64;
 
 impl Threads {
     /// Returns the threads of ended processes that have not ended.
@@ -77,6 +83,8 @@ pub(crate) fn install() {
 /// Removes the table of threads. Returns the number of threads that did not end, which stay parked.
 pub(crate) fn remove() -> usize {
     let left = thread::end_lingering();
+    let all = with(|threads| threads.all.clone()).unwrap_or_default();
+    all.iter().for_each(|thread| thread.reap());
     drop(THREADS.with(Slot::remove));
     left
 }
@@ -85,13 +93,15 @@ fn with<R>(f: impl FnOnce(&mut Threads) -> R) -> Option<R> {
     THREADS.try_with(|slot| slot.with(f)).ok().flatten()
 }
 
-/// Starts a thread of the running guest. `create` creates the thread, given its routine.
+/// Starts a thread of the running guest. `create` creates the thread, given its routine. `is_detached`: the C library frees it
+/// when it ends.
 pub(super) fn start(
     routine: Routine,
+    is_detached: bool,
     create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
 ) -> c_int {
     let Some(scope) = context::try_with(|engine| engine.child_scope()) else { return libc::EAGAIN };
-    if !scope.alive {
+    if !scope.alive && !may_start_late(scope.process) {
         return libc::EAGAIN;
     }
     let thread = Arc::new(Thread::default());
@@ -101,13 +111,30 @@ pub(super) fn start(
             {
                 let mut state = thread.lock();
                 (state.handle, state.scope, state.is_woken) = (Some(handle), Some(scope), true);
+                state.is_dying = !scope.alive;
+                state.is_reaped = is_detached;
             }
             with(|threads| threads.all.push(Arc::clone(&thread)));
+            if !scope.alive {
+                // It runs when it is joined, or when other threads of the process have ended.
+                return 0;
+            }
             let task = ThreadTask::new(thread);
             drop(task::spawn_as(Role::Thread, scope, Location::caller(), task));
             0
         }
     }
+}
+
+/// Counts a thread that a process starts after its end, and returns whether it may. C++ code that has started threads aborts if
+/// it cannot start the others. Code that replaces threads which end would go on forever without a limit.
+fn may_start_late(process: ProcessId) -> bool {
+    let count = with(|threads| {
+        let count = threads.late.entry(process).or_default();
+        *count += 1;
+        *count
+    });
+    count.is_some_and(|count| count <= MAX_LATE_THREADS)
 }
 
 /// Whether this thread is one that a guest started.
@@ -159,17 +186,18 @@ pub(super) fn sleep(time: Duration) -> bool {
 
 /// Waits until a thread of the run has ended, and returns its result. Returns `None` if the thread does not belong to the
 /// run.
+///
+/// This wait does not fail when its process ends: the code after a join relies on the end of the thread, which may use the
+/// joining thread's stack.
 pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
-    let found = with(|threads| {
-        let mut all = threads.all.iter();
-        all.find(|thread| thread.lock().handle == Some(handle)).cloned()
-    });
-    let thread = found.flatten()?;
+    let thread = with(|threads| threads.find(handle).cloned()).flatten()?;
     loop {
-        if let Some(result) = thread.lock().result {
+        let result = thread.lock().result;
+        if let Some(result) = result {
+            thread.reap();
             return Some(Ok(result));
         }
-        if !is_own() && thread::run_next() {
+        if thread::end_if_dying(&thread) || !is_own() && thread::run_next() {
             continue;
         }
         let register = |waker: &Waker| {
@@ -177,7 +205,9 @@ pub(super) fn join(handle: libc::pthread_t) -> Option<Answer<usize>> {
             Ok(())
         };
         if let Err(error) = wait(Deadline(None), "the end of a thread", register) {
-            return Some(Err(error));
+            let Some(own) = thread::own() else { return Some(Err(error)) };
+            // The thread waits for one that can end only later.
+            own.give_back(Request::Linger);
         }
     }
 }
@@ -190,15 +220,17 @@ pub(super) fn set_name(handle: libc::pthread_t, name: &str) {
     {
         own.seed_generators();
     }
-    let is_it = |thread: &&Arc<Thread>| thread.lock().handle == Some(handle);
-    let found = with(|threads| threads.all.iter().find(is_it).and_then(|it| it.lock().scope));
+    let found = with(|threads| threads.find(handle).and_then(|it| it.lock().scope));
     if let Some(scope) = found.flatten() {
         context::try_with(|engine| engine.status.names.set_task_title(scope.task, name.to_owned()));
     }
 }
 
-/// Whether a handle refers to a thread of the run.
-pub(super) fn is_known(handle: libc::pthread_t) -> bool {
-    let is_it = |thread: &Arc<Thread>| thread.lock().handle == Some(handle);
-    with(|threads| threads.all.iter().any(is_it)).unwrap_or(false)
+/// Detaches a thread of the run, which is reaped when it ends. Returns false if the thread does not belong to the run.
+pub(super) fn detach(handle: libc::pthread_t) -> bool {
+    let found = with(|threads| threads.find(handle).cloned());
+    let Some(thread) = found.flatten() else { return false };
+    thread.lock().is_detached = true;
+    thread.reap();
+    true
 }

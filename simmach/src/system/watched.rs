@@ -42,6 +42,7 @@ fn describe(descriptor: c_int) -> Option<String> {
             | FileKind::Counter { .. }
             | FileKind::Epoll(_)
             | FileKind::Random
+            | FileKind::Uuid { .. }
             | FileKind::Disk(_) => What::Nothing,
         })
     });

@@ -1,4 +1,5 @@
-//! The families of draws. A draw's family is the first part of its address.
+//! The families of draws. A *draw* is one random decision of the seed. Its *address* says what is
+//! decided, and the *family*, the first part of the address, says which kind of decision it is.
 
 use serde::{Deserialize, Serialize};
 

@@ -229,7 +229,7 @@ impl Engine {
         let foreign = self.status.foreign_wakes();
         if foreign > 0 {
             waiting.push(format!(
-                "ignored wake-ups from other threads: {foreign}; only the thread of the run can wake its tasks"
+                "ignored wake-ups from threads that simmach does not schedule: {foreign}; such threads cannot wake tasks of a run"
             ));
         }
         waiting

@@ -64,8 +64,8 @@ impl ForbiddenCall {
             Self::Thread => {
                 "a thread cannot be started here: this code runs in a native process or in a plan. For a service or \
                  the test's body, remove `runtime = native` or `Topology::native`: processes with a tokio runtime \
-                 can start threads. In a plan, use simmach::task::spawn, or simmach::task::spawn_blocking for code \
-                 that blocks. If the result of the thread does not depend on timing, wrap the call in \
+                 can start threads. In a plan, use simmach::task::spawn, or simmach::task::spawn_blocking for synchronous \
+                 code that does not wait. If the result of the thread does not depend on timing, wrap the call in \
                  simmach::interpose::allow_threads"
             }
             Self::Sleep => {

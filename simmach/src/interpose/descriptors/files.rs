@@ -1,7 +1,7 @@
 //! Functions of the C library on paths.
 //!
 //! In a run, the disk of the calling code's machine answers these functions, and files of the host
-//! are only read. Reads of `/dev/urandom` and `/dev/random` are drawn from the seed; other devices
+//! are only read. Reads of `/dev/urandom`, `/dev/random` and the kernel's random UUID are drawn from the seed; other devices
 //! and the kernel's files are real.
 //!
 //! Calls are forwarded as system calls by number, as the C library makes them, because allocators
@@ -109,6 +109,8 @@ pub unsafe extern "C" fn openat(
     match creation_calls() {
         // SAFETY: the path is null or a C string, as guaranteed by the caller.
         Some(calls) if unsafe { is_random_source(path) } => return calls.random_source().to_c(),
+        // SAFETY: as above.
+        Some(calls) if unsafe { is_at(path, UUID) } => return calls.random_uuid().to_c(),
         _ => {}
     }
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
@@ -145,12 +147,29 @@ second_name!(creat64 = creat(path: *const c_char, mode: mode_t) -> c_int);
 ///
 /// `path` must be null or a C string.
 unsafe fn is_random_source(path: *const c_char) -> bool {
-    if path.is_null() {
-        return false;
-    }
+    // SAFETY: the caller guarantees that the argument is valid.
+    unsafe { is_at(path, c"/dev/urandom") || is_at(path, c"/dev/random") }
+}
+
+/// Whether the content of the kernel's file at a path is drawn from the seed.
+///
+/// # Safety
+///
+/// `path` must be null or a C string.
+pub(super) unsafe fn is_drawn(path: *const c_char) -> bool {
+    // SAFETY: the caller guarantees that the argument is valid.
+    creation_calls().is_some() && unsafe { is_random_source(path) || is_at(path, UUID) }
+}
+
+/// The kernel's file that contains another random UUID each time it is read. Storage engines identify databases by it.
+const UUID: &CStr = c"/proc/sys/kernel/random/uuid";
+
+/// # Safety
+///
+/// `path` must be null or a C string.
+unsafe fn is_at(path: *const c_char, file: &CStr) -> bool {
     // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
-    let path = unsafe { CStr::from_ptr(path) };
-    path == c"/dev/urandom" || path == c"/dev/random"
+    !path.is_null() && unsafe { CStr::from_ptr(path) } == file
 }
 
 /// # Safety

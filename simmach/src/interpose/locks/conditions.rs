@@ -1,7 +1,8 @@
 //! Functions of the C library that wait for condition variables and signal them.
 //!
-//! A guest's thread waits in the run, without accessing the variable's memory. A signal therefore
-//! wakes both threads that wait in the run and threads that wait in the library.
+//! A guest's thread waits in simmach's own queue and does not access the variable's memory. Other
+//! threads wait in glibc. `pthread_cond_signal` cannot know which kind waits, so simmach signals
+//! both.
 
 use std::cell::Cell;
 use std::ffi::c_int;

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use crate::engine::draws::address::Address;
 use crate::engine::log;
 use crate::engine::panics::{self, Uncaught};
-use crate::engine::{self, Scope, Wait, context};
+use crate::engine::{self, ProcessId, Scope, Wait, context};
 use crate::interpose::baton::Baton;
 use crate::interpose::system::{Routine, advance_own_clock, join_really, on_thread_end};
 use crate::system::threads::carried::Carried;
@@ -48,6 +48,10 @@ pub(super) struct ThreadState {
     carried: Option<Carried>,
     request: Option<Request>,
     pub(super) handle: Option<libc::pthread_t>,
+    /// Whether nobody joins it.
+    pub(super) is_detached: bool,
+    /// Whether the C library may give its handle to a new thread.
+    pub(super) is_reaped: bool,
     pub(super) scope: Option<Scope>,
     /// Wakes the engine's task that runs the thread.
     task: Option<Waker>,
@@ -59,6 +63,8 @@ pub(super) struct ThreadState {
     /// The return value of its start routine, once the thread has ended.
     pub(super) result: Option<usize>,
     returned: usize,
+    /// Whether it has the run, or a thread that it runs has it.
+    is_running: bool,
     /// Whether its process has ended.
     pub(super) is_dying: bool,
     failed_waits: u32,
@@ -134,11 +140,13 @@ impl Thread {
             let mut state = self.lock();
             state.carried = carried;
             state.is_woken = false;
+            state.is_running = true;
         }
         self.go.give();
         self.back.wait();
         let (carried, request) = {
             let mut state = self.lock();
+            state.is_running = false;
             (state.carried.take(), state.request.take())
         };
         if let Some(carried) = carried {
@@ -154,19 +162,32 @@ impl Thread {
         }
     }
 
-    /// Reaps the thread, which does not run the guest's code any more.
+    /// Publishes the thread's result. The thread does not run the guest's code any more.
     fn finish(&self) {
-        let handle = self.lock().handle;
+        let (joiners, is_detached) = {
+            let mut state = self.lock();
+            state.result = Some(state.returned);
+            (std::mem::take(&mut state.joiners), state.is_detached)
+        };
+        if is_detached {
+            self.reap();
+        }
+        joiners.into_iter().for_each(Waker::wake);
+        with(|threads| threads.futexes.forget(self));
+    }
+
+    /// Frees the thread's handle and its stack, once it has ended and was joined or detached. Earlier, a new thread could get
+    /// the same handle as this one, and be joined in its place.
+    pub(super) fn reap(&self) {
+        let handle = {
+            let mut state = self.lock();
+            let can_be_reaped = state.result.is_some() && !state.is_reaped;
+            state.is_reaped |= can_be_reaped;
+            state.handle.filter(|_| can_be_reaped)
+        };
         if let Some(handle) = handle {
             join_really(handle);
         }
-        let joiners = {
-            let mut state = self.lock();
-            state.result = Some(state.returned);
-            std::mem::take(&mut state.joiners)
-        };
-        joiners.into_iter().for_each(Waker::wake);
-        with(|threads| threads.futexes.forget(self));
     }
 
     /// Gives the run back, and waits until it returns. Called on the thread itself.
@@ -224,17 +245,44 @@ impl Thread {
         true
     }
 
-    /// Runs the thread of an ended process so that it can end. Returns false if it keeps waiting.
+    /// Runs the thread of an ended process so that it can end. Returns false if it keeps waiting, or if it is running: a thread
+    /// that runs others ends after them.
     fn end(&self) -> bool {
-        self.lock().is_dying = true;
+        let scope = {
+            let mut state = self.lock();
+            state.is_dying = true;
+            if state.is_running {
+                return false;
+            }
+            state.scope
+        };
+        let Some(engine) = context::current() else { return false };
+        let resume = || engine.in_guest(|| self.resume());
         loop {
-            match self.resume() {
+            let request = match scope {
+                Some(scope) => engine.as_scope(Scope { alive: false, ..scope }, resume),
+                None => resume(),
+            };
+            match request {
                 None => return true,
                 Some(Request::Linger) => return false,
                 Some(Request::Wait { .. } | Request::Exit) => {}
             }
         }
     }
+}
+
+/// Runs a thread to its end if its process has ended. Returns false if it waits for something, or if its process lives.
+pub(super) fn end_if_dying(thread: &Thread) -> bool {
+    let (is_dying, scope) = {
+        let state = thread.lock();
+        (state.is_dying, state.scope)
+    };
+    let has_ended = |scope: Scope| {
+        engine::scope().is_some_and(|own| own.process == scope.process)
+            && engine::live_scope().is_none()
+    };
+    (is_dying || scope.is_some_and(has_ended)) && thread.end()
 }
 
 /// The waker for a thread's waits.
@@ -284,19 +332,41 @@ pub(super) fn end_one() -> bool {
         };
         threads.all.iter().filter(is_left).cloned().collect::<Vec<_>>()
     });
-    let (Some(engine), Some(left)) = (context::current(), left) else { return false };
-    left.iter().any(|thread| engine.in_guest(|| thread.end())) || !left.is_empty()
+    let left = left.unwrap_or_default();
+    left.iter().any(|thread| thread.end()) || !left.is_empty()
 }
 
 /// Runs the remaining threads of ended processes, as long as at least one of them ends. Returns the number of threads left.
 pub(super) fn end_lingering() -> usize {
-    let Some(engine) = context::current() else { return 0 };
     loop {
         let lingering = with(Threads::lingering).unwrap_or_default();
-        let ended = lingering.iter().filter(|thread| engine.in_guest(|| thread.end())).count();
+        let ended = lingering.iter().filter(|thread| thread.end()).count();
         if ended == 0 {
             return lingering.len();
         }
+    }
+}
+
+/// Reaps the threads of a process that has ended, once no thread of it is left.
+fn reap_all_of(process: ProcessId) {
+    let threads = with(|threads| {
+        let is_of_it = |thread: &&Arc<Thread>| {
+            thread.lock().scope.is_some_and(|scope| scope.process == process)
+        };
+        threads.all.iter().filter(is_of_it).cloned().collect::<Vec<_>>()
+    });
+    let threads = threads.unwrap_or_default();
+    if threads.iter().all(|thread| thread.lock().result.is_some()) {
+        threads.iter().for_each(|thread| thread.reap());
+    }
+}
+
+impl Threads {
+    /// Finds a thread by its handle. A thread that was reaped is found only if no other has its handle.
+    pub(super) fn find(&self, handle: libc::pthread_t) -> Option<&Arc<Thread>> {
+        let has_handle = |thread: &&Arc<Thread>| thread.lock().handle == Some(handle);
+        let found = || self.all.iter().rev().filter(has_handle);
+        found().find(|thread| !thread.lock().is_reaped).or_else(|| found().next())
     }
 }
 
@@ -350,10 +420,11 @@ impl Drop for ThreadTask {
             return;
         }
         // The thread may wait for a resource that others hold, so it is run again after they have ended.
-        if let Some(engine) = context::current() {
-            let has_ended = engine.in_guest(|| self.thread.end());
-            if has_ended {
-                end_lingering();
+        if self.thread.end() {
+            end_lingering();
+            let scope = self.thread.lock().scope;
+            if let Some(scope) = scope {
+                reap_all_of(scope.process);
             }
         }
     }

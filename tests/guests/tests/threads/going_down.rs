@@ -236,3 +236,136 @@ fn runs_leave_nothing_behind() {
     let output = String::from_utf8_lossy(&child.stdout);
     assert!(child.status.success() && output.contains("1 passed"), "{output}");
 }
+
+/// A C thread that uses the stack of the thread that joins it.
+extern "C" fn sleeps_and_counts(count: *mut libc::c_void) -> *mut libc::c_void {
+    thread::sleep(millis(1_000));
+    // SAFETY: the counter exists until this thread was joined.
+    unsafe { &*count.cast::<AtomicU32>() }.fetch_add(1, Ordering::Relaxed);
+    std::ptr::null_mut()
+}
+
+/// Starts two threads, also after the process has ended, and joins them. Returns how often they counted.
+fn joins_threads_that_use_its_stack(is_late: bool) -> u32 {
+    let count = AtomicU32::new(0);
+    if is_late {
+        thread::sleep(millis(1_000));
+    }
+    let threads = [(); 2].map(|()| {
+        let mut handle = 0;
+        let argument = (&raw const count).cast_mut().cast();
+        // SAFETY: the arguments are valid, and the thread is joined before `count` is dropped.
+        let answer = unsafe {
+            libc::pthread_create(&raw mut handle, std::ptr::null(), sleeps_and_counts, argument)
+        };
+        assert_eq!(answer, 0);
+        handle
+    });
+    for handle in threads {
+        // SAFETY: the handle is that of a thread that is joined once.
+        assert_eq!(unsafe { libc::pthread_join(handle, std::ptr::null_mut()) }, 0);
+    }
+    count.load(Ordering::Relaxed)
+}
+
+/// The joins of a process that ended return when the joined threads have ended, and not before.
+#[test]
+fn joins_do_not_return_early_when_their_process_ends() {
+    let joined: Arc<Mutex<Vec<u32>>> = Arc::default();
+    let noted = Arc::clone(&joined);
+    let program = Program::new(move || {
+        let joined = Arc::clone(&noted);
+        let service = move || {
+            let joined = Arc::clone(&joined);
+            async move {
+                for is_late in [false, true] {
+                    let joined = Arc::clone(&joined);
+                    thread::spawn(move || {
+                        let count = joins_threads_that_use_its_stack(is_late);
+                        joined.lock().unwrap_or_else(PoisonError::into_inner).push(count);
+                    });
+                }
+                std::future::pending::<()>().await;
+            }
+        };
+        Scenario::new().machine("victim.zone", service).body(async |sim: Sim| {
+            tokio::time::sleep(millis(200)).await;
+            sim.kill("victim.zone")?;
+            simmach::Result::<()>::Ok(())
+        })
+    });
+    for seed in 0..20 {
+        let verdict = program.run(seed);
+        assert!(verdict.passed(), "seed {seed}: {verdict:?}");
+    }
+    assert_eq!(*joined.lock().expect("no panic"), [2; 40]);
+}
+
+extern "C" fn returns_its_argument(argument: *mut libc::c_void) -> *mut libc::c_void {
+    argument
+}
+
+/// A thread that has ended keeps its handle until it is joined, so no later thread is joined in its place.
+#[sim_test(seeds = 20, check = true)]
+async fn ended_threads_keep_their_handles(_sim: Sim) {
+    let joined = spawn_blocking(|| {
+        let handles = [1_usize, 2, 3].map(|number| {
+            let mut handle = 0;
+            let argument = std::ptr::without_provenance_mut(number);
+            // SAFETY: the arguments are valid.
+            let answer = unsafe {
+                libc::pthread_create(
+                    &raw mut handle,
+                    std::ptr::null(),
+                    returns_its_argument,
+                    argument,
+                )
+            };
+            assert_eq!(answer, 0);
+            thread::sleep(millis(1));
+            handle
+        });
+        handles.map(|handle| {
+            let mut result = std::ptr::null_mut();
+            // SAFETY: each handle is that of a thread that is joined once.
+            assert_eq!(unsafe { libc::pthread_join(handle, &raw mut result) }, 0);
+            result.addr()
+        })
+    });
+    assert_eq!(joined.await.expect("it does not panic"), [1, 2, 3]);
+}
+
+extern "C" fn counts(count: *mut libc::c_void) -> *mut libc::c_void {
+    // SAFETY: the creator waits for the thread, and keeps the counter until then.
+    unsafe { &*count.cast::<AtomicU32>() }.fetch_add(1, Ordering::Relaxed);
+    std::ptr::null_mut()
+}
+
+/// The C library frees a thread that is created detached, and may give its handle to the next one.
+#[sim_test(seeds = 20, check = true)]
+async fn threads_are_created_detached(_sim: Sim) {
+    let counted = spawn_blocking(|| {
+        let count = AtomicU32::new(0);
+        let argument = (&raw const count).cast_mut().cast();
+        // SAFETY: the attributes are initialized before they are used, and all arguments are valid.
+        unsafe {
+            let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+            libc::pthread_attr_init(&raw mut attributes);
+            libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+            for _ in 0..20 {
+                let mut handle = 0;
+                let created =
+                    libc::pthread_create(&raw mut handle, &raw const attributes, counts, argument);
+                assert_eq!(created, 0);
+                thread::sleep(millis(1));
+                let created =
+                    libc::pthread_create(&raw mut handle, std::ptr::null(), counts, argument);
+                assert_eq!(created, 0);
+                assert_eq!(libc::pthread_join(handle, std::ptr::null_mut()), 0);
+            }
+            libc::pthread_attr_destroy(&raw mut attributes);
+        }
+        count.load(Ordering::Relaxed)
+    });
+    assert_eq!(counted.await.expect("it does not panic"), 40);
+}
