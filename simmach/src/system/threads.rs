@@ -6,8 +6,9 @@
 //! task. As for tasks, draws from the seed decide which thread runs next.
 //!
 //! When a process ends, the waits of its threads fail and their clocks run ahead, so that the
-//! threads end. Only a join does not fail. A thread that does not end is left behind, parked forever. The run counts such
-//! threads, and the OS process must not execute further runs.
+//! threads end. Only a join does not fail: it waits for its thread. A thread that does not end is
+//! left behind, parked forever. The run counts such threads, and the OS process must not execute
+//! further runs.
 
 mod carried;
 pub(super) mod futex;

@@ -109,7 +109,7 @@ impl Fault for Bridge {
     fn begin(&self, hit: &Hit) -> Result<(), ControlError> {
         let Some(beyond) = beyond_the_bridge(hit) else {
             sim::record_idle(Idle::TooFew(
-                "besides the machines that it cuts off, a bridge needs at least two others: name more \
+                "a bridge needs at least two machines besides those that it cuts off: name more \
                  machines, or hit fewer at once"
                     .to_owned(),
             ));
