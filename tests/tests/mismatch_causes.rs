@@ -149,7 +149,7 @@ mod zoo {
 
     /// Random bytes from a file that no run answers.
     fn random_of_the_kernel() -> std::io::Result<[u8; 8]> {
-        let text = std::fs::read_to_string("/proc/sys/kernel/random/uuid")?;
+        let text = std::fs::read_to_string("/proc/self/schedstat")?;
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
         u64::from_str_radix(&digits, 16).map(u64::to_ne_bytes).map_err(std::io::Error::other)
     }
