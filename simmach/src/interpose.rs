@@ -17,7 +17,8 @@
 //! - the default hashers of `ahash`, `foldhash` and `hashbrown`, which use addresses and statics;
 //! - `uuid` v7 and `std::thread::ThreadId`, which come from counters of the process;
 //! - code that reads a clock without a system call, such as `quanta` (`rdtsc`);
-//! - files, such as those in `/proc` (except `/dev/urandom`, `/dev/random` and `/proc/sys/kernel/random/uuid`, which are drawn from the seed);
+//! - files, such as those in `/proc` (except `/dev/urandom`, `/dev/random` and
+//!   `/proc/sys/kernel/random/uuid`, which are drawn from the seed);
 //! - statics, which keep their values between runs;
 //! - CPU time and `getpid`, which are real.
 //!

@@ -30,6 +30,7 @@ mod socket_options;
 mod sockets;
 mod threads;
 mod unix;
+mod uuid_file;
 mod watched;
 
 use crate::engine::{ProcessId, RunId, context};

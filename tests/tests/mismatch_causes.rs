@@ -143,12 +143,12 @@ mod zoo {
     #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_file_of_the_systems() -> Result {
-        shows(u64::from_ne_bytes(random_of_the_kernel()?)).await;
+        shows(u64::from_ne_bytes(bytes_from_outside()?)).await;
         Ok(())
     }
 
-    /// Random bytes from a file that no run answers.
-    fn random_of_the_kernel() -> std::io::Result<[u8; 8]> {
+    /// A number from a file that no run answers: the CPU time of the OS process, in nanoseconds.
+    fn bytes_from_outside() -> std::io::Result<[u8; 8]> {
         let text = std::fs::read_to_string("/proc/self/schedstat")?;
         let digits: String = text.chars().filter(char::is_ascii_hexdigit).take(16).collect();
         u64::from_str_radix(&digits, 16).map(u64::to_ne_bytes).map_err(std::io::Error::other)
@@ -159,9 +159,9 @@ mod zoo {
     extern "C" fn aws_lc_0_99_0_RAND_bytes(bytes: *mut u8, length: usize) -> i32 {
         // SAFETY: the caller passes a buffer of `length` bytes.
         let bytes = unsafe { std::slice::from_raw_parts_mut(bytes, length) };
-        let random = random_of_the_kernel();
-        i32::from(random.is_ok_and(|random| {
-            bytes.iter_mut().zip(random).map(|(to, byte)| *to = byte).count() > 0
+        let outside = bytes_from_outside();
+        i32::from(outside.is_ok_and(|outside| {
+            bytes.iter_mut().zip(outside).map(|(to, byte)| *to = byte).count() > 0
         }))
     }
 
@@ -251,7 +251,7 @@ mod zoo {
     #[sim_test(seeds = 40, runtime = native)]
     #[ignore = "for the tests below"]
     async fn a_failure_of_a_coin_from_outside() -> Result {
-        let bytes = random_of_the_kernel()?;
+        let bytes = bytes_from_outside()?;
         // Keeps two runs from being equal by chance.
         shows(u64::from_ne_bytes(bytes)).await;
         assert!(bytes[0] < 128, "the coin fell so");

@@ -151,10 +151,8 @@ pub(crate) trait SystemCalls: FileCalls + Sync {
     /// Number of bytes that can be read at once (`FIONREAD`).
     fn available(&self, descriptor: c_int) -> Answer<usize>;
     fn poll(&self, entries: &mut [PollEntry], timeout: Option<Duration>) -> Answer<usize>;
-    /// Opens a descriptor from which random bytes are read: `/dev/urandom` or `/dev/random`. See [`fill_random`].
-    fn random_source(&self) -> Answer<c_int>;
-    /// Opens a descriptor from which a random UUID and a line feed are read, as from `/proc/sys/kernel/random/uuid`.
-    fn random_uuid(&self) -> Answer<c_int>;
+    /// Opens a file whose content is random. See [`fill_random`].
+    fn open_random(&self, file: RandomFile) -> Answer<c_int>;
     fn epoll_create(&self) -> Answer<c_int>;
     /// `descriptor` may be real.
     fn epoll_control(
@@ -238,6 +236,15 @@ pub(super) fn creation_calls() -> Option<&'static dyn SystemCalls> {
 #[inline]
 pub(super) fn descriptor_calls() -> Answer<&'static dyn SystemCalls> {
     calls().ok_or(Errno(libc::EBADF))
+}
+
+/// A file of the kernel whose content is drawn from the seed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum RandomFile {
+    /// `/dev/urandom` or `/dev/random`: bytes without an end.
+    Bytes,
+    /// `/proc/sys/kernel/random/uuid`: a UUID and a line feed, other ones each time the file is opened.
+    Uuid,
 }
 
 /// Fills `bytes` with random bytes drawn for the running task. Returns false outside a run.

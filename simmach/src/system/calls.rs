@@ -11,13 +11,14 @@ use std::time::Duration;
 use crate::engine::record::event::{Event, SystemCall};
 use crate::engine::{self, context};
 use crate::interpose::system::{
-    Answer, Control, EpollEvent, Errno, PollEntry, Received, Routine, SocketAddress, SystemCalls,
-    fill_random,
+    Answer, Control, EpollEvent, Errno, PollEntry, RandomFile, Received, Routine, SocketAddress,
+    SystemCalls, fill_random,
 };
 use crate::net::simulated::sockets::resolve;
 use crate::net::target::Target;
 use crate::system::descriptors::{File, FileId, FileKind, notify, open, with, with_file};
 use crate::system::threads::{self, futex};
+use crate::system::uuid_file::UuidFile;
 use crate::system::{
     channel, epoll, files as disk_files, poll, slice, socket_options, sockets, unix,
 };
@@ -180,12 +181,12 @@ impl SystemCalls for Calls {
         poll::poll(entries, timeout)
     }
 
-    fn random_source(&self) -> Answer<c_int> {
-        open(FileKind::Random, false)
-    }
-
-    fn random_uuid(&self) -> Answer<c_int> {
-        open(FileKind::Uuid { text: random_uuid(), read: 0 }, false)
+    fn open_random(&self, file: RandomFile) -> Answer<c_int> {
+        let kind = match file {
+            RandomFile::Bytes => FileKind::Random,
+            RandomFile::Uuid => FileKind::Uuid(UuidFile::draw()),
+        };
+        open(kind, false)
     }
 
     fn epoll_create(&self) -> Answer<c_int> {
@@ -308,22 +309,6 @@ impl Found {
     }
 }
 
-/// Draws a random UUID (version 4, RFC 9562, section 5.4), as text with a line feed.
-fn random_uuid() -> [u8; 37] {
-    let mut bytes = [0; 16];
-    fill_random(&mut bytes);
-    bytes[6] = bytes[6] & 0x0f | 0x40;
-    bytes[8] = bytes[8] & 0x3f | 0x80;
-    let mut text = [b'-'; 37];
-    let digits = (0..36).filter(|place| ![8, 13, 18, 23].contains(place));
-    let nibbles = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0x0f]);
-    for (place, nibble) in digits.zip(nibbles) {
-        text[place] = b"0123456789abcdef"[usize::from(nibble)];
-    }
-    text[36] = b'\n';
-    text
-}
-
 /// Reads from what is not on a disk.
 fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
     let room: usize = into.iter().map(|buffer| buffer.len()).sum();
@@ -342,11 +327,7 @@ fn read(descriptor: c_int, into: &mut [IoSliceMut<'_>]) -> Answer<usize> {
                 into.iter_mut().for_each(|buffer| _ = fill_random(buffer));
                 Found::Done(room, None)
             }
-            FileKind::Uuid { text, read } => {
-                let bytes = sockets::fill(into, &text[*read..]);
-                *read += bytes;
-                Found::Done(bytes, None)
-            }
+            FileKind::Uuid(file) => Found::Done(file.read(into), None),
             FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
             FileKind::PipeWriter(_) => return Err(Errno(libc::EBADF)),
             FileKind::Unconnected { .. }
@@ -389,7 +370,7 @@ fn write(descriptor: c_int, from: &[IoSlice<'_>]) -> Answer<usize> {
             FileKind::PipeWriter(end) => Found::of(end.write(from)?),
             FileKind::Random => Found::Done(length, None),
             FileKind::Epoll(_) => return Err(Errno(libc::EINVAL)),
-            FileKind::PipeReader(_) | FileKind::Uuid { .. } => return Err(Errno(libc::EBADF)),
+            FileKind::PipeReader(_) | FileKind::Uuid(_) => return Err(Errno(libc::EBADF)),
             FileKind::Unconnected { .. }
             | FileKind::Listener { .. }
             | FileKind::Stream { .. }

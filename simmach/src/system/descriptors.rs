@@ -17,6 +17,7 @@ use crate::system::epoll::Epoll;
 use crate::system::files::OpenFile;
 use crate::system::socket_options::Options;
 use crate::system::unix::{SocketId, UnixSockets};
+use crate::system::uuid_file::UuidFile;
 
 thread_local! {
     pub(crate) static DESCRIPTORS: Slot<Descriptors> = const { Slot::new() };
@@ -92,11 +93,7 @@ pub(crate) enum FileKind {
     /// `/dev/urandom`.
     Random,
     /// `/proc/sys/kernel/random/uuid`.
-    Uuid {
-        text: [u8; 37],
-        /// The number of bytes that were read.
-        read: usize,
-    },
+    Uuid(UuidFile),
     /// A file or folder of a machine's disk.
     Disk(Box<OpenFile>),
 }

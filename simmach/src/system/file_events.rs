@@ -45,7 +45,7 @@ pub(super) fn of(id: FileId) -> u32 {
             FileKind::Unix(_) => Source::Closed,
             FileKind::PipeReader(end) => Source::Known(end.readiness()),
             FileKind::PipeWriter(end) => Source::Known(end.readiness()),
-            FileKind::Random | FileKind::Uuid { .. } | FileKind::Disk(_) => {
+            FileKind::Random | FileKind::Uuid(_) | FileKind::Disk(_) => {
                 Source::Known((EPOLLIN | EPOLLOUT) as u32)
             }
         })
@@ -142,7 +142,7 @@ pub(super) fn watch(id: FileId) {
             | FileKind::PipeReader(_)
             | FileKind::PipeWriter(_)
             | FileKind::Random
-            | FileKind::Uuid { .. }
+            | FileKind::Uuid(_)
             | FileKind::Disk(_) => None,
         };
         Ok(())

@@ -227,7 +227,7 @@ pub(super) fn status(descriptor: c_int) -> Answer<Status> {
         FileKind::Counter { .. } | FileKind::Epoll(_) => Ok(other(NodeType::Anonymous)),
         FileKind::PipeReader(_) | FileKind::PipeWriter(_) => Ok(other(NodeType::Pipe)),
         FileKind::Random => Ok(other(NodeType::Device)),
-        FileKind::Uuid { .. } => Ok(other(NodeType::File)),
+        FileKind::Uuid(_) => Ok(other(NodeType::File)),
         FileKind::Unconnected { .. }
         | FileKind::Listener { .. }
         | FileKind::Stream { .. }

@@ -41,7 +41,7 @@ pub(super) fn find(descriptor: c_int) -> Answer<(FileId, Socket, bool)> {
             | FileKind::PipeReader(_)
             | FileKind::PipeWriter(_)
             | FileKind::Random
-            | FileKind::Uuid { .. }
+            | FileKind::Uuid(_)
             | FileKind::Disk(_) => return Err(Errno(libc::ENOTSOCK)),
         };
         Ok((id, socket, file.is_nonblocking))
@@ -451,7 +451,7 @@ pub(super) fn close(kind: &FileKind) {
         | FileKind::PipeReader(_)
         | FileKind::PipeWriter(_)
         | FileKind::Random
-        | FileKind::Uuid { .. }
+        | FileKind::Uuid(_)
         | FileKind::Disk(_) => Ok(()),
     };
     let _ = closed;

@@ -102,7 +102,7 @@ pub(super) fn start(
     create: &mut dyn FnMut(Routine) -> Result<libc::pthread_t, c_int>,
 ) -> c_int {
     let Some(scope) = context::try_with(|engine| engine.child_scope()) else { return libc::EAGAIN };
-    if !scope.alive && !may_start_late(scope.process) {
+    if !scope.alive && !admit_late_thread(scope.process) {
         return libc::EAGAIN;
     }
     let thread = Arc::new(Thread::default());
@@ -127,9 +127,10 @@ pub(super) fn start(
     }
 }
 
-/// Counts a thread that a process starts after its end, and returns whether it may. C++ code that has started threads aborts if
-/// it cannot start the others. Code that replaces threads which end would go on forever without a limit.
-fn may_start_late(process: ProcessId) -> bool {
+/// Counts a thread that a process starts after its end. Returns false if there were too many: code that replaces threads which
+/// end would go on forever. Some must be admitted, since C++ code that has started some threads aborts if it cannot start the
+/// others.
+fn admit_late_thread(process: ProcessId) -> bool {
     let count = with(|threads| {
         let count = threads.late.entry(process).or_default();
         *count += 1;

@@ -42,7 +42,7 @@ fn describe(descriptor: c_int) -> Option<String> {
             | FileKind::Counter { .. }
             | FileKind::Epoll(_)
             | FileKind::Random
-            | FileKind::Uuid { .. }
+            | FileKind::Uuid(_)
             | FileKind::Disk(_) => What::Nothing,
         })
     });

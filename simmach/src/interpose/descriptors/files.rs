@@ -1,8 +1,8 @@
 //! Functions of the C library on paths.
 //!
 //! In a run, the disk of the calling code's machine answers these functions, and files of the host
-//! are only read. Reads of `/dev/urandom`, `/dev/random` and the kernel's random UUID are drawn from the seed; other devices
-//! and the kernel's files are real.
+//! are only read. Reads of `/dev/urandom`, `/dev/random` and `/proc/sys/kernel/random/uuid` are
+//! drawn from the seed; other devices and the kernel's files are real.
 //!
 //! Calls are forwarded as system calls by number, as the C library makes them, because allocators
 //! open files before any symbol can be looked up. While a forwarded call waits for the other end of
@@ -16,7 +16,7 @@ use crate::interpose::descriptors::forward::{ToC, forward, forward_by_number, se
 use crate::interpose::linux::fail;
 use crate::interpose::real::Real;
 use crate::interpose::system::{
-    Answer, Errno, PathAt, Routed, SystemCalls, creation_calls, path_calls,
+    Answer, Errno, PathAt, RandomFile, Routed, SystemCalls, creation_calls, path_calls,
 };
 
 static FCHMODAT: Real<unsafe extern "C" fn(c_int, *const c_char, mode_t, c_int) -> c_int> =
@@ -106,12 +106,9 @@ pub unsafe extern "C" fn openat(
     flags: c_int,
     mode: c_uint,
 ) -> c_int {
-    match creation_calls() {
-        // SAFETY: the path is null or a C string, as guaranteed by the caller.
-        Some(calls) if unsafe { is_random_source(path) } => return calls.random_source().to_c(),
-        // SAFETY: as above.
-        Some(calls) if unsafe { is_at(path, UUID) } => return calls.random_uuid().to_c(),
-        _ => {}
+    // SAFETY: the path is null or a C string, as guaranteed by the caller.
+    if let Some((calls, file)) = unsafe { random_file(path) } {
+        return calls.open_random(file).to_c();
     }
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
     let Some((calls, at)) = (unsafe { answered(folder, path) }) else {
@@ -143,33 +140,25 @@ pub unsafe extern "C" fn creat(path: *const c_char, mode: mode_t) -> c_int {
 
 second_name!(creat64 = creat(path: *const c_char, mode: mode_t) -> c_int);
 
-/// # Safety
-///
-/// `path` must be null or a C string.
-unsafe fn is_random_source(path: *const c_char) -> bool {
-    // SAFETY: the caller guarantees that the argument is valid.
-    unsafe { is_at(path, c"/dev/urandom") || is_at(path, c"/dev/random") }
-}
-
-/// Whether the content of the kernel's file at a path is drawn from the seed.
+/// Returns the file at a path if its content is drawn from the seed, and what opens it.
 ///
 /// # Safety
 ///
 /// `path` must be null or a C string.
-pub(super) unsafe fn is_drawn(path: *const c_char) -> bool {
-    // SAFETY: the caller guarantees that the argument is valid.
-    creation_calls().is_some() && unsafe { is_random_source(path) || is_at(path, UUID) }
-}
-
-/// The kernel's file that contains another random UUID each time it is read. Storage engines identify databases by it.
-const UUID: &CStr = c"/proc/sys/kernel/random/uuid";
-
-/// # Safety
-///
-/// `path` must be null or a C string.
-unsafe fn is_at(path: *const c_char, file: &CStr) -> bool {
+pub(super) unsafe fn random_file(
+    path: *const c_char,
+) -> Option<(&'static dyn SystemCalls, RandomFile)> {
+    let calls = creation_calls()?;
+    if path.is_null() {
+        return None;
+    }
     // SAFETY: the pointer is not null, and the caller guarantees that it is valid.
-    !path.is_null() && unsafe { CStr::from_ptr(path) } == file
+    let file = match unsafe { CStr::from_ptr(path) }.to_bytes() {
+        b"/dev/urandom" | b"/dev/random" => RandomFile::Bytes,
+        b"/proc/sys/kernel/random/uuid" => RandomFile::Uuid,
+        _ => return None,
+    };
+    Some((calls, file))
 }
 
 /// # Safety

@@ -10,7 +10,7 @@ use std::sync::{Mutex, PoisonError};
 
 use libc::{FILE, size_t, ssize_t};
 
-use crate::interpose::descriptors::files::{answered, is_drawn, openat};
+use crate::interpose::descriptors::files::{answered, openat, random_file};
 use crate::interpose::descriptors::forward::forward;
 use crate::interpose::descriptors::{lifecycle, positions, transfer};
 use crate::interpose::linux::fail;
@@ -142,7 +142,8 @@ fn flags_of(mode: &[u8]) -> Option<c_int> {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn fopen(path: *const c_char, mode: *const c_char) -> *mut FILE {
     // SAFETY: the path is null or a C string, as guaranteed by the caller.
-    let is_answered = unsafe { answered(libc::AT_FDCWD, path).is_some() || is_drawn(path) };
+    let is_answered =
+        unsafe { answered(libc::AT_FDCWD, path).is_some() || random_file(path).is_some() };
     if mode.is_null() || !is_answered {
         return forward!(FOPEN(path, mode));
     }

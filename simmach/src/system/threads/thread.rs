@@ -48,9 +48,9 @@ pub(super) struct ThreadState {
     carried: Option<Carried>,
     request: Option<Request>,
     pub(super) handle: Option<libc::pthread_t>,
-    /// Whether nobody joins it.
+    /// Whether it was detached, so that it is freed when it ends.
     pub(super) is_detached: bool,
-    /// Whether the C library may give its handle to a new thread.
+    /// Whether it was freed, so that the C library may give its handle to a new thread.
     pub(super) is_reaped: bool,
     pub(super) scope: Option<Scope>,
     /// Wakes the engine's task that runs the thread.
