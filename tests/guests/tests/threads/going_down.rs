@@ -335,37 +335,59 @@ async fn ended_threads_keep_their_handles(_sim: Sim) {
     assert_eq!(joined.await.expect("it does not panic"), [1, 2, 3]);
 }
 
-extern "C" fn counts(count: *mut libc::c_void) -> *mut libc::c_void {
-    // SAFETY: the creator waits for the thread, and keeps the counter until then.
-    unsafe { &*count.cast::<AtomicU32>() }.fetch_add(1, Ordering::Relaxed);
+extern "C" fn returns_null(_: *mut libc::c_void) -> *mut libc::c_void {
     std::ptr::null_mut()
 }
 
-/// The C library frees a thread that is created detached, and may give its handle to the next one.
-#[sim_test(seeds = 20, check = true)]
-async fn threads_are_created_detached(_sim: Sim) {
-    let counted = spawn_blocking(|| {
-        let count = AtomicU32::new(0);
-        let argument = (&raw const count).cast_mut().cast();
-        // SAFETY: the attributes are initialized before they are used, and all arguments are valid.
-        unsafe {
-            let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
-            libc::pthread_attr_init(&raw mut attributes);
-            libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
-            for _ in 0..20 {
-                let mut handle = 0;
-                let created =
-                    libc::pthread_create(&raw mut handle, &raw const attributes, counts, argument);
-                assert_eq!(created, 0);
-                thread::sleep(millis(1));
-                let created =
-                    libc::pthread_create(&raw mut handle, std::ptr::null(), counts, argument);
-                assert_eq!(created, 0);
-                assert_eq!(libc::pthread_join(handle, std::ptr::null_mut()), 0);
-            }
-            libc::pthread_attr_destroy(&raw mut attributes);
-        }
-        count.load(Ordering::Relaxed)
+extern "C" fn parks_for_ever(_: *mut libc::c_void) -> *mut libc::c_void {
+    loop {
+        thread::park();
+    }
+}
+
+/// Starts a detached thread, which ends, and then a thread that never ends. Returns whether the C
+/// library gave both the same handle.
+fn starts_detached_and_parked() -> bool {
+    let [mut detached, mut parked] = [0; 2];
+    let null = std::ptr::null_mut();
+    // SAFETY: the attributes are initialized before they are used, and all arguments are valid.
+    unsafe {
+        let mut attributes: libc::pthread_attr_t = std::mem::zeroed();
+        libc::pthread_attr_init(&raw mut attributes);
+        libc::pthread_attr_setdetachstate(&raw mut attributes, libc::PTHREAD_CREATE_DETACHED);
+        let created =
+            libc::pthread_create(&raw mut detached, &raw const attributes, returns_null, null);
+        assert_eq!(created, 0);
+        libc::pthread_attr_destroy(&raw mut attributes);
+        thread::sleep(millis(1));
+        // The thread has left the run, and exits in real time.
+        (0..1_000_000).for_each(|_| std::hint::spin_loop());
+        let created = libc::pthread_create(&raw mut parked, std::ptr::null(), parks_for_ever, null);
+        assert_eq!(created, 0);
+    }
+    detached == parked
+}
+
+/// The C library frees a thread that is created detached, and gives its handle to the next one. So
+/// the run must not join it: it would wait for the other one.
+#[test]
+fn threads_that_are_created_detached_are_not_joined() {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        let program = Program::new(move || {
+            let sender = sender.clone();
+            Scenario::new().body(async move |_: Sim| {
+                // The C library chooses the handle.
+                let is_reused = || (0..50).any(|_| starts_detached_and_parked());
+                let is_reused = spawn_blocking(is_reused).await;
+                let _ = sender.send(is_reused.expect("it does not panic"));
+                tokio::time::sleep(millis(5)).await;
+            })
+        });
+        assert!(program.run(0).passed());
     });
-    assert_eq!(counted.await.expect("it does not panic"), 40);
+    let wait = || receiver.recv_timeout(Duration::from_secs(30));
+    assert_eq!(wait(), Ok(true), "a handle is used again");
+    // The channel closes when the run has ended.
+    assert_eq!(wait(), Err(mpsc::RecvTimeoutError::Disconnected));
 }
