@@ -214,3 +214,27 @@ fn hook_of_the_process_is_called_outside_of_runs_only() {
     }
     assert_eq!(called.load(Ordering::Relaxed), 3);
 }
+
+/// Runs of one process that are in progress at the same time do not hide each other's panics.
+#[test]
+fn panics_of_parallel_runs_keep_their_locations() {
+    use simmach::program::{Program, Scenario};
+
+    let run_often = || {
+        let program = Program::new(|| {
+            Scenario::new().native().body(async |_: Sim| {
+                simmach::task::spawn(async {}).await.expect("it ends");
+                panic!("boom")
+            })
+        });
+        for seed in 0..2_000 {
+            let report = program.run(seed).to_string();
+            assert!(report.contains("panic at tests/tests/panic_hooks.rs:"), "{report}");
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..4 {
+            scope.spawn(run_often);
+        }
+    });
+}

@@ -4,7 +4,9 @@
 //! reports do so when a service starts. Panics of other runs and tests would then not be recorded.
 //! Therefore simmach installs its hook again. If `set_hook` drops simmach's hook, this happens at
 //! once. If other code takes and keeps the hook, for example to call it from another hook, this
-//! happens after the task's first poll, and before and after each run.
+//! happens after the task's first poll, and before and after each run. std can look at the hook only
+//! by removing it for a moment, in which the panics of other runs would not be recorded. So while
+//! other runs of the process are in progress, this happens later.
 //!
 //! So a hook that was set in a run is removed, and is never called: it might print or exit the
 //! process because of a panic that the test expects. A hook that was set outside runs is called for
@@ -35,8 +37,8 @@ pub(crate) struct HookGuard(());
 
 impl HookGuard {
     pub(crate) fn begin() -> Self {
-        install(RUNS.load(Ordering::Relaxed) > 0);
-        RUNS.fetch_add(1, Ordering::Relaxed);
+        let others = RUNS.fetch_add(1, Ordering::Relaxed);
+        install(others > 0);
         Self(())
     }
 }
@@ -53,11 +55,16 @@ pub(crate) fn reinstall() {
     install(true);
 }
 
-/// Installs simmach's hook. A hook that it replaces is dropped if it was set in a run; otherwise it is called for panics
-/// outside runs.
+/// Installs simmach's hook, if that does not disturb other runs. A hook that it replaces is dropped if it was set in a run;
+/// otherwise it is called for panics outside runs.
 fn install(in_run: bool) {
+    // A run that begins waits here until another one has looked at the hook.
     let outside = OUTER_HOOK.lock().unwrap_or_else(PoisonError::into_inner);
-    install_locked(outside, in_run);
+    let is_alone = RUNS.load(Ordering::Relaxed) <= 1;
+    let was_dropped = ADDRESS.load(Ordering::Relaxed) == 0;
+    if is_alone || was_dropped {
+        install_locked(outside, in_run);
+    }
 }
 
 fn install_locked(mut outside: MutexGuard<'_, Option<Arc<Hook>>>, in_run: bool) {
